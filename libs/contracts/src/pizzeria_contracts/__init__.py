@@ -1,0 +1,1 @@
+"""Event payloads, streams, channels and problem types of the pizzeria."""

@@ -1,0 +1,1 @@
+"""Redis patterns: reliable streams, priority queues with leases, locks, caches."""

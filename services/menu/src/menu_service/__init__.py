@@ -1,0 +1,1 @@
+"""The menu service of the pizzeria."""

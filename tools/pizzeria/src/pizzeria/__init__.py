@@ -1,0 +1,1 @@
+"""The pizzeria's command line, supervisor and simulators."""
