@@ -1,0 +1,16 @@
+#!/bin/sh
+# Writes the two locks from the pyproject files: what runs the pizzeria
+# (requirements.lock) and what tests it as well (requirements-dev.lock).
+# Versions that are locked stay unless `tools/lock.sh --upgrade` is called.
+set -eu
+cd "$(dirname "$0")/.."
+
+compile() {
+    .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+        --no-emit-package pizzeria-rediscore --no-emit-package pizzeria-contracts --no-emit-package pizzeria-chassis \
+        --no-emit-package pizzeria-menu --no-emit-package pizzeria-order --no-emit-package pizzeria-kitchen \
+        --no-emit-package pizzeria-analytics --no-emit-package pizzeria-tools "$@"
+}
+compile libs/*/pyproject.toml services/*/pyproject.toml tools/*/pyproject.toml \
+    --extra streams --extra fastapi --extra metrics --extra embedded --group build -o requirements.lock "$@"
+compile requirements.lock --group dev -o requirements-dev.lock "$@"
