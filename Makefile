@@ -1,0 +1,68 @@
+# `make` alone says what there is. Everything runs in .venv, which each target makes when it is missing.
+# Options go through ARGS: make demo ARGS="--quiet", make test ARGS="-k outbox".
+
+SHELL := /bin/sh
+VENV := .venv/bin
+ARGS ?=
+
+# The Python that makes .venv: the first of these that is new enough (recursive, so looked up only when used).
+PYTHON ?= $(shell for python in $(VENV)/python python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; \
+	done; echo python3)
+
+# mypy finds our packages as the interpreter does.
+sources = $(wildcard libs/*/src services/*/src tools/*/src)
+space := $(subst ,, )
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types imports claims soak lock clean environment environment-dev
+
+help:  ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: environment  ## the pizzeria on this machine, without Docker; ARGS are those of `pizzeria up`
+	@$(VENV)/pizzeria up $(ARGS)
+
+# No containers reaper: its image is one more download, and every fixture ends its own.
+test soak: export TESTCONTAINERS_RYUK_DISABLED = true
+test soak: export TESTCONTAINERS_CONNECTION_MODE = docker_host
+
+test: environment-dev  ## all tests but the long ones
+	@$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not soak" $(ARGS)
+
+soak: environment-dev  ## the long fault runs
+	@$(VENV)/python -m pytest -m soak $(ARGS)
+
+lint: environment-dev  ## style and format
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+
+types: environment-dev  ## mypy --strict over everything
+	@MYPYPATH=$(subst $(space),:,$(sources)) $(VENV)/mypy .
+
+imports: environment-dev  ## who may import whom
+	@$(VENV)/lint-imports
+
+claims: environment-dev  ## every capability and invariant with the tests that prove it
+	@$(VENV)/python tests/claims.py $(ARGS)
+
+lock: environment-dev  ## write the locks from the pyproject files; ARGS="--upgrade" for newer versions
+	@tools/lock.sh $(ARGS)
+
+clean:  ## end what runs, delete everything that was made here: .pizzeria, .venv, caches
+	@if [ -x $(VENV)/pizzeria ]; then $(VENV)/pizzeria down; fi
+	@rm -rf .pizzeria .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@$(bootstrap)
+
+environment-dev:
+	@$(bootstrap) --dev
+
+define bootstrap
+python="$(PYTHON)"; command -v "$$python" >/dev/null || { \
+	echo "No python3 found: install Python 3.11 or newer (Debian, Ubuntu: sudo apt install python3 python3-venv)."; \
+	exit 1; }; \
+"$$python" tools/bootstrap.py
+endef

@@ -1,0 +1,65 @@
+"""What a database error means: try again, come back later, or a fault of ours."""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
+
+__all__ = ["Conflict", "is_conflict", "is_unavailable"]
+
+
+class Conflict(Exception):  # noqa: N818 - named by what happened
+    """Raise inside ``Database.transact`` to roll back and run the work again from the start."""
+
+
+SERIALIZATION_FAILURE: Final = "40001"
+DEADLOCK: Final = "40P01"
+LOCK_NOT_AVAILABLE: Final = "55P03"
+UNIQUE_VIOLATION: Final = "23505"
+# Connection lost, server shut down or starting, too many connections, out of resources.
+UNAVAILABLE_CLASSES: Final = ("08", "53", "57")
+SQLITE_UNAVAILABLE: Final = ("unable to open database", "disk i/o error", "database or disk is full")
+SQLITE_LOCKED: Final = ("database is locked", "database table is locked", "database schema is locked")
+_CONSTRAINT: Final = re.compile(r'unique constraint "(?P<name>[^"]+)"')
+
+
+def is_conflict(error: BaseException, retriable_constraints: Collection[str]) -> bool:
+    """Whether the same work may succeed when it runs again on what others committed meanwhile."""
+    if isinstance(error, (Conflict, StaleDataError)):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if is_locked(error):
+        return True
+    state = _sqlstate(error)
+    if isinstance(error, IntegrityError) and state == UNIQUE_VIOLATION:
+        # SQLite has one writer at a time: there a repeated key is never a race.
+        named = _CONSTRAINT.search(str(error.orig))
+        return named is not None and named["name"] in retriable_constraints
+    return state in (SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE)
+
+
+def is_locked(error: DBAPIError) -> bool:
+    return any(sign in str(error.orig).lower() for sign in SQLITE_LOCKED)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database is out of reach at the moment."""
+    if isinstance(error, PoolTimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or is_locked(error):
+        return True
+    state = _sqlstate(error)
+    if state is not None:
+        return state.startswith(UNAVAILABLE_CLASSES) or state == LOCK_NOT_AVAILABLE
+    return any(sign in str(error.orig).lower() for sign in SQLITE_UNAVAILABLE)
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else None

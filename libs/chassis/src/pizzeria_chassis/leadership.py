@@ -1,0 +1,121 @@
+"""Which replica runs the relay: decided by the database, because that is what they share (ADR 0032)."""
+
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pizzeria_chassis.database import Database
+from pizzeria_chassis.errors import DatabaseUnavailable
+
+__all__ = ["Leadership", "leadership_for"]
+
+RELAY_LOCK: Final = 6_073_022
+
+
+class Leadership(Protocol):
+    """The right to do something that one process at a time may do."""
+
+    async def acquire(self) -> bool:
+        """Return whether this holder leads, trying to if it does not. Never waits for another holder."""
+        ...
+
+    def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a transaction that can commit only while this holder leads."""
+        ...
+
+    async def release(self) -> None:
+        """Let another lead; also after an error, when it is unclear whether this holder still does."""
+        ...
+
+
+def leadership_for(database: Database) -> Leadership:
+    if database.engines.file is not None:
+        return _FileLeadership(database, database.engines.file)
+    return _SessionLeadership(database)
+
+
+class _FileLeadership:
+    """A lock on a file beside the SQLite file; the kernel frees it when the process dies, however it dies."""
+
+    def __init__(self, database: Database, file: Path) -> None:
+        self._database = database
+        self._path = file.with_name(f"{file.name}.relay.lock")
+        self._descriptor: int | None = None
+
+    async def acquire(self) -> bool:
+        if self._descriptor is None:
+            self._descriptor = self._lock()
+        return self._descriptor is not None
+
+    def _lock(self) -> int | None:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            # flock belongs to this open file, so two relays of one process exclude each other as well.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        async with (
+            self._database.connect(self._database.engines.writer) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    async def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class _SessionLeadership:
+    """An advisory lock of a PostgreSQL session.
+
+    The relay's transactions run in that same session: when the session is lost, so are the lock and the
+    transaction. The server ends the session of a leader that says nothing for 10 s, so a paused process does
+    not lead for ever.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: AsyncConnection | None = None
+        self._leads = False
+
+    async def acquire(self) -> bool:
+        if self._leads:
+            return True
+        if self._connection is None:
+            async with self._database.connect(self._database.engines.writer) as probe:
+                await probe.execute(text("SELECT 1"))
+            self._connection = await self._database.engines.writer.connect()
+        async with self._connection.begin():
+            await self._connection.execute(text("SET idle_session_timeout = '10s'"))
+            locked = await self._connection.execute(
+                text("SELECT pg_try_advisory_lock(:key)"), {"key": RELAY_LOCK}
+            )
+            self._leads = bool(locked.scalar())
+        return self._leads
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        # SQLAlchemy would reconnect a lost connection by itself, without the lock.
+        if self._connection is None or not self._leads or self._connection.invalidated:
+            raise DatabaseUnavailable("The relay's session is lost, and the lead with it.")
+        async with self._connection.begin():
+            yield self._connection
+
+    async def release(self) -> None:
+        connection, self._connection, self._leads = self._connection, None, False
+        if connection is not None:
+            # Ends the session instead of pooling it, which frees the lock even when the server is in doubt.
+            await connection.invalidate()
+            await connection.close()

@@ -1,0 +1,40 @@
+"""What all event payloads have in common."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+
+__all__ = ["Payload", "Priority", "Size", "UtcTime"]
+
+Size = Literal["small", "medium", "large"]
+Priority = Literal["standard", "express"]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""An aware time, converted to UTC; RFC 3339 on the wire."""
+
+
+class Payload(BaseModel):
+    """The ``data`` of one event type.
+
+    Producers are strict: an unknown field is an error. Consumers are tolerant: ``read`` ignores fields
+    that a newer producer added.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event_type: ClassVar[str]
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """Return ``data`` as this payload, without the fields that this version does not know.
+
+        Raises:
+            pydantic.ValidationError: a known field is missing or wrong.
+        """
+        return cls.model_validate(data, extra="ignore")

@@ -1,0 +1,112 @@
+"""Competing mode: all instances read one stream, each entry goes to one of them, in no order."""
+
+import logging
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from rediscore.scripts import Script
+from rediscore.streams.checks import CheckResult
+from rediscore.streams.reader import TROUBLE, Reader, pause
+from rediscore.streams.session import Session, Stopping
+
+log = logging.getLogger(__name__)
+
+_FORGET = Script.load("rediscore.streams.lua", "forget_consumers.lua")
+
+_FORGOTTEN_AFTER_MS = 3600 * 1000
+_ROUNDS_PER_CLEANING = 100
+
+
+class CompetingReader(Reader):
+    """One of many readers. What another left untouched for `min_idle` seconds is taken over; what this
+    one holds is touched three times as often, so a slow handler is not taken for a dead one."""
+
+    async def term(self, stopping: Stopping) -> None:
+        """Read until told to stop or an error that is not of the wire."""
+        await self.ensure_group()
+        session = self._session = Session(self._settings, None)
+        try:
+            await session.run(self._read(session), self._keep(session), stopping=stopping)
+        finally:
+            self._session = None
+
+    async def _read(self, session: Session) -> None:
+        settings = self._settings
+        failed = 0
+        while True:
+            try:
+                if failed:
+                    await self.ensure_group()
+                count = await session.room()
+                # An answer that gets lost leaves entries with us that we do not know; they are not
+                # touched and so are taken over after `min_idle`.
+                reply: Any = await settings.connections.blocking(settings.block).xreadgroup(
+                    settings.group,
+                    settings.consumer,
+                    {settings.stream: ">"},
+                    count=count,
+                    block=round(settings.block * 1000),
+                )
+                failed = 0
+                self.heard(CheckResult("reading"))
+                for _, entries in reply or ():
+                    flat = [
+                        (entry_id, [x for pair in fields.items() for x in pair])
+                        for entry_id, fields in entries
+                    ]
+                    session.admit_entries(flat, ordered=False)
+            except (RedisError, OSError, TimeoutError) as error:
+                failed += 1
+                self.trouble(error)
+                await pause(TROUBLE.delay(failed))
+
+    async def _keep(self, session: Session) -> None:
+        """Touch what we hold, take over what others left, forget who is gone."""
+        rounds = 0
+        while True:
+            try:
+                await self._touch(session)
+                await self._take_over(session)
+                if rounds % _ROUNDS_PER_CLEANING == 0:
+                    await self._forget_consumers()
+                rounds += 1
+            except (RedisError, OSError, TimeoutError) as error:
+                # The reading side tells of it and repairs the group.
+                log.debug("stream_takeover_delayed", extra={**self._where, "error": type(error).__name__})
+            await pause(self._settings.min_idle / 3)
+
+    async def _touch(self, session: Session) -> None:
+        if session.known:
+            settings = self._settings
+            await settings.connections.commands.xclaim(
+                settings.stream, settings.group, settings.consumer, 0, list(session.known), justid=True
+            )
+
+    async def _take_over(self, session: Session) -> None:
+        idle = self._settings.min_idle
+        room = self._settings.prefetch - session.dispatcher.size
+        if room <= 0:
+            return
+        left = [
+            entry
+            for entry in await session.pending.page(None, count=room, idle=idle)
+            if entry.entry_id not in session.known
+        ]
+        if not left:
+            return
+        works = await session.pending.claim(left, lease=None, idle=idle)
+        for work in works:
+            if session.lane is not None:
+                work.lane = session.lane
+            elif work.entry_id is not None:
+                work.lane = work.entry_id.decode()
+        session.admit(works)
+
+    async def _forget_consumers(self) -> None:
+        settings = self._settings
+        await _FORGET(
+            settings.connections.commands,
+            keys=[settings.stream],
+            args=[settings.group, settings.consumer, _FORGOTTEN_AFTER_MS],
+        )

@@ -1,0 +1,225 @@
+"""Registration and life of the readers of one service."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from rediscore.client import RedisConnections
+from rediscore.clock import Clock, SystemClock
+from rediscore.keys import KeySpace
+from rediscore.streams import integration
+from rediscore.streams.backlog import read_backlog
+from rediscore.streams.checks import CheckResult
+from rediscore.streams.competing import CompetingReader
+from rediscore.streams.metrics import NoMetrics, PrometheusMetrics, StreamMetrics
+from rediscore.streams.ordered import ORDERED_CONSUMER, OrderedReader
+from rediscore.streams.partitions import stream_names
+from rediscore.streams.policy import RetryPolicy
+from rediscore.streams.reader import Reader, pause
+from rediscore.streams.session import ReaderSettings, Stopping
+
+if TYPE_CHECKING:
+    from faststream.redis import RedisBroker
+    from prometheus_client import CollectorRegistry
+
+log = logging.getLogger(__name__)
+
+_BACKLOG_EVERY = 5.0
+
+
+class ReliableStreams:
+    """All streams that one service reads, under one group.
+
+    Making it does no I/O. The keys it owns beside the streams: a lease per partition (runs out after
+    `lease_ttl`) and a hash of failures per partition (entries leave it with their ack; runs out a day
+    after the last failure).
+
+    Args:
+        group: name of the consumer group, that of the service.
+        keys: where the keys above live.
+        consumer: name of this instance; must differ between instances.
+        lease_ttl: seconds until the partition of a dead reader is free.
+        min_idle: competing mode: seconds until what a dead consumer held is taken over.
+        dead_length: dead letters kept per stream.
+        registry: for Prometheus metrics; none without it.
+    """
+
+    def __init__(
+        self,
+        connections: RedisConnections,
+        *,
+        group: str,
+        keys: KeySpace,
+        consumer: str | None = None,
+        lease_ttl: float = 5.0,
+        min_idle: float = 15.0,
+        block: float = 0.8,
+        dead_length: int = 10_000,
+        registry: "CollectorRegistry | None" = None,
+        clock: Clock | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.group = group
+        self.consumer = consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._connections = connections
+        self._keys = keys
+        self._lease_ttl = lease_ttl
+        self._min_idle = min_idle
+        self._block = block
+        self._dead_length = dead_length
+        self._metrics = PrometheusMetrics(registry) if registry is not None else None
+        self._clock = clock or SystemClock()
+        self._random = random
+        self._subscribers: list[Subscriber] = []
+        self._published: list[integration.Documented] = []
+        self._stopping: Stopping | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sampling: asyncio.Task[None] | None = None
+
+    @cached_property
+    def broker(self) -> "RedisBroker":
+        """The FastStream broker behind the injection: its context holds what `Context` finds, its provider
+        what tests override. It is never started."""
+        return integration.new_broker()
+
+    def subscriber(
+        self,
+        stream: str,
+        *,
+        partitions: int = 1,
+        mode: Mode = "ordered",
+        batch: bool = False,
+        retry: RetryPolicy | None = None,
+        prefetch: int = 100,
+        concurrency: int = 16,
+        ignore: Collection[str] = (),
+    ) -> Subscriber:
+        """Declare that this service reads a stream; before `start`.
+
+        Args:
+            mode: `ordered`: one instance reads a partition at a time; `competing`: all do, in no order.
+            batch: handlers get up to `prefetch` events at once, one batch at a time.
+            prefetch: most entries in memory per partition, waiting ones included.
+            concurrency: most handlers at once per partition.
+            ignore: event types to acknowledge unseen.
+        """
+        if self._tasks:
+            raise RuntimeError("Declare subscribers before start().")
+        subscriber = Subscriber(
+            stream,
+            broker=lambda: self.broker,
+            partitions=partitions,
+            mode=mode,
+            batch=batch,
+            retry=retry or RetryPolicy(),
+            prefetch=prefetch,
+            concurrency=1 if batch else concurrency,
+            ignore=ignore,
+        )
+        self._subscribers.append(subscriber)
+        return subscriber
+
+    def publishes(self, stream: str, payloads: Mapping[str, Any]) -> None:
+        """Show in the AsyncAPI document that this service publishes these types (type → payload model)."""
+        self._published.append(integration.Documented(stream, payloads))
+
+    async def start(self) -> None:
+        """Start reading and return at once; while Redis is away the readers keep trying."""
+        if self._tasks:
+            raise RuntimeError("These streams run already.")
+        stopping = self._stopping = Stopping(asyncio.Event())
+        for subscriber in self._subscribers:
+            subscriber.readers = tuple(
+                self._reader(subscriber, stream)
+                for stream in stream_names(subscriber.stream, subscriber.partitions)
+            )
+            self._tasks += [
+                asyncio.create_task(reader.run(stopping), name=f"stream-{subscriber.stream}")
+                for reader in subscriber.readers
+            ]
+        if self._metrics is not None:
+            self._sampling = asyncio.create_task(self._sample(self._metrics), name="stream-backlog")
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Stop reading, let running handlers end, acknowledge, give leases back.
+
+        Handlers that take longer than `grace` seconds are cancelled; their events stay pending and come
+        first at the next reader, like those that had not begun.
+        """
+        if self._stopping is None:
+            return
+        self._stopping.grace = grace
+        self._stopping.requested.set()
+        if self._sampling is not None:
+            self._sampling.cancel()
+        await asyncio.gather(*self._tasks, *filter(None, [self._sampling]), return_exceptions=True)
+        self._tasks, self._sampling, self._stopping = [], None, None
+
+    def checks(self) -> dict[str, CheckResult]:
+        """State of each partition that this service reads, by stream. No round trip."""
+        results: dict[str, CheckResult] = {}
+        for subscriber in self._subscribers:
+            names = stream_names(subscriber.stream, subscriber.partitions)
+            for index, name in enumerate(names):
+                results[name] = (
+                    subscriber.readers[index].check()
+                    if subscriber.readers
+                    else CheckResult("down", "It has not started.")
+                )
+        return results
+
+    def asyncapi(self, title: str, version: str) -> dict[str, Any]:
+        """The AsyncAPI 3.0 document of what this service reads and publishes."""
+        receives = [
+            integration.Documented(subscriber.stream, subscriber.routes.payloads, self.group)
+            for subscriber in self._subscribers
+        ]
+        return integration.asyncapi_document(title, version, receives=receives, sends=self._published)
+
+    def _reader(self, subscriber: Subscriber, stream: str) -> Reader:
+        ordered = subscriber.mode == "ordered"
+        settings = ReaderSettings(
+            connections=self._connections,
+            keys=self._keys,
+            stream=stream,
+            group=self.group,
+            consumer=ORDERED_CONSUMER if ordered else self.consumer,
+            routes=subscriber.routes,
+            retry=subscriber.retry,
+            on_dead=subscriber.on_dead,
+            prefetch=subscriber.prefetch,
+            concurrency=subscriber.concurrency,
+            lease_ttl=self._lease_ttl,
+            block=self._block,
+            min_idle=self._min_idle,
+            dead_length=self._dead_length,
+            clock=self._clock,
+            metrics=self._metrics_of(subscriber.stream),
+            random=self._random,
+        )
+        return OrderedReader(settings, owner=self.consumer) if ordered else CompetingReader(settings)
+
+    def _metrics_of(self, stream: str) -> StreamMetrics:
+        return self._metrics.of(stream, self.group) if self._metrics is not None else NoMetrics()
+
+    async def _sample(self, metrics: PrometheusMetrics) -> None:
+        while True:
+            for subscriber in self._subscribers:
+                streams: Sequence[str] = stream_names(subscriber.stream, subscriber.partitions)
+                try:
+                    backlog = await read_backlog(self._connections, streams, self.group)
+                except RedisError as error:
+                    log.debug("stream_backlog_unknown", extra={"error": type(error).__name__})
+                    continue
+                metrics.of(subscriber.stream, self.group).backlog(
+                    lag=backlog.lag, pending=backlog.pending, oldest_pending=backlog.oldest_pending
+                )
+            await pause(_BACKLOG_EVERY)

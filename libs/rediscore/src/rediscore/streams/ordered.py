@@ -1,0 +1,155 @@
+"""Ordered mode: one active reader per partition; what is pending first, then what is new."""
+
+import logging
+from itertools import groupby
+
+from redis.exceptions import RedisError
+
+from rediscore.retry import TRANSIENT
+from rediscore.scripts import Script
+from rediscore.streams.checks import CheckResult
+from rediscore.streams.lease import PartitionLease
+from rediscore.streams.pending import PendingEntry
+from rediscore.streams.reader import TROUBLE, Reader, pause
+from rediscore.streams.session import ReaderSettings, Session, Stopping
+
+log = logging.getLogger(__name__)
+
+_READ = Script.load("rediscore.streams.lua", "read.lua")
+
+# All replicas read under one name: a lease says who is active, and no names of dead ones pile up.
+ORDERED_CONSUMER = "reader"
+_STANDBY_POLL = 1.0
+
+
+class OrderedReader(Reader):
+    """Reader of one partition while it holds the lease, stand-by while another does."""
+
+    def __init__(self, settings: ReaderSettings, *, owner: str) -> None:
+        super().__init__(settings)
+        self._owner = owner
+        self._next: PartitionLease | None = None
+
+    async def term(self, stopping: Stopping) -> None:
+        """Ask for the lease; with it read until it is lost, without it wait a second at most."""
+        # The same lease object until it is ours: an answer lost on the way must not lock us out.
+        lease = self._next = self._next or PartitionLease(
+            self._settings.connections,
+            self._settings.key("lease"),
+            owner=self._owner,
+            ttl=self._settings.lease_ttl,
+            clock=self._settings.clock,
+        )
+        wait = await lease.acquire()
+        if wait:
+            self.heard(CheckResult("standby", "Another instance reads."))
+            await stopping.within(min(wait, _STANDBY_POLL))
+            return
+        self._next = None
+        session = self._session = Session(self._settings, lease)
+        try:
+            await session.run(self._read(session, lease), self._keep(lease), stopping=stopping)
+        finally:
+            self._session = None
+            await self._release(lease)
+
+    async def _read(self, session: Session, lease: PartitionLease) -> None:
+        """Take entries in, for ever. After any trouble what is pending comes first again: the answer to
+        a read may have been lost."""
+        last: bytes | None = None
+        failed = 0
+        while True:
+            try:
+                if last is None:
+                    last = await self._resync(session, lease)
+                count = await session.room()
+                entries = await self._read_new(session, lease, count)
+                failed = 0
+                if entries:
+                    last = entries[-1]
+                if len(entries) < count:
+                    await self._wait_for_news(last)
+            except (RedisError, OSError, TimeoutError) as error:
+                last = None
+                failed += 1
+                self.trouble(error)
+                await pause(TROUBLE.delay(failed))
+
+    async def _resync(self, session: Session, lease: PartitionLease) -> bytes:
+        last = await self.ensure_group()
+        await self._drain(session, lease)
+        return last
+
+    async def _read_new(self, session: Session, lease: PartitionLease, count: int) -> list[bytes]:
+        """Deliver new entries to us; returns their ids. One round trip, which extends the lease too."""
+        asked = self._settings.clock.monotonic()
+        entries = await _READ(
+            self._settings.connections.commands,
+            keys=[self._settings.stream, lease.key],
+            args=[lease.token, lease.ttl_ms, self._settings.group, self._settings.consumer, count],
+        )
+        if entries is None:
+            raise lease.lost()
+        lease.extended(asked)
+        self.heard(CheckResult("reading"))
+        session.admit_entries(entries, ordered=True)
+        return [entry_id for entry_id, _ in entries]
+
+    async def _wait_for_news(self, last: bytes) -> None:
+        """Return when something newer is there, or after `block` seconds. Delivers nothing, so an answer
+        that gets lost strands nothing."""
+        client = self._settings.connections.blocking(self._settings.block)
+        await client.xread({self._settings.stream: last}, count=1, block=round(self._settings.block * 1000))
+
+    async def _drain(self, session: Session, lease: PartitionLease) -> None:
+        """Take in all that is pending, in the order of the stream."""
+        after: bytes | None = None
+        while page := await session.pending.page(after, count=self._settings.prefetch):
+            after = page[-1].entry_id
+            unknown = [entry for entry in page if entry.entry_id not in session.known]
+            for suspect, entries in groupby(unknown, key=self._is_suspect):
+                if suspect:
+                    await self._drain_alone(session, lease, list(entries))
+                else:
+                    await self._drain_together(session, lease, list(entries))
+
+    async def _drain_together(
+        self, session: Session, lease: PartitionLease, entries: list[PendingEntry]
+    ) -> None:
+        while entries:
+            count = await session.room()
+            session.admit(await session.pending.claim(entries[:count], lease=lease, lane=session.lane))
+            del entries[:count]
+
+    async def _drain_alone(
+        self, session: Session, lease: PartitionLease, entries: list[PendingEntry]
+    ) -> None:
+        for entry in entries:
+            await session.emptied()
+            session.admit(await session.pending.claim([entry], lease=lease, lane=session.lane))
+            await session.emptied()
+
+    def _is_suspect(self, entry: PendingEntry) -> bool:
+        # Whatever kills its reader takes the neighbours along, and they count a reclaim each time. From
+        # half of the limit on it runs alone, so that only the culprit gets to the limit.
+        return entry.deliveries > self._settings.retry.max_reclaims // 2
+
+    async def _keep(self, lease: PartitionLease) -> None:
+        """Extend the lease when reading does not, as when memory is full."""
+        while True:
+            await pause(lease.ttl / 6)
+            if not lease.due:
+                continue
+            try:
+                await lease.renew()
+                self._heard = self._settings.clock.monotonic()
+            except TRANSIENT:
+                if not lease.held:
+                    raise lease.lost() from None
+
+    async def _release(self, lease: PartitionLease) -> None:
+        try:
+            await lease.release()
+        except RedisError as error:
+            # It runs out by itself.
+            log.warning("stream_lease_not_released", extra={**self._where, "error": type(error).__name__})

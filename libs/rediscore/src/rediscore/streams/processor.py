@@ -1,0 +1,212 @@
+"""What happens to one event: handle, try again, or write a dead letter."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+
+from rediscore.client import RedisConnections
+from rediscore.streams.acks import AckBatcher
+from rediscore.streams.dead_letters import FAILURES_KEPT_MS, DeadLetter, DeadLetters
+from rediscore.streams.errors import Postpone, Reject
+from rediscore.streams.event import violations
+from rediscore.streams.lease import PartitionLease
+from rediscore.streams.metrics import StreamMetrics
+from rediscore.streams.policy import Outcome, Reason, RetryPolicy
+from rediscore.streams.routes import BatchHandler, Routes
+from rediscore.streams.work import Flaw, Work
+
+log = logging.getLogger(__name__)
+
+OnDead = Callable[[DeadLetter], Awaitable[None]]
+
+
+class Processor:
+    """Tries works until each has ended, and acknowledges the end, after a dead letter if need be.
+
+    Args:
+        lease: in ordered mode nothing starts and no letter is written without it.
+        on_dead: must succeed after the letter is written and before the entry is acknowledged.
+    """
+
+    def __init__(
+        self,
+        *,
+        routes: Routes,
+        retry: RetryPolicy,
+        acks: AckBatcher,
+        dead_letters: DeadLetters,
+        connections: RedisConnections,
+        failures_key: str,
+        lease: PartitionLease | None,
+        on_dead: OnDead | None,
+        metrics: StreamMetrics,
+        random: Random | None = None,
+    ) -> None:
+        self._routes = routes
+        self._retry = retry
+        self._acks = acks
+        self._dead_letters = dead_letters
+        self._connections = connections
+        self._failures_key = failures_key
+        self._lease = lease
+        self._on_dead = on_dead
+        self._metrics = metrics
+        self._random = random
+
+    async def run(self, works: Sequence[Work]) -> float | None:
+        """Try works of one lane once (`dispatcher.Runner`).
+
+        Raises: LeaseLost.
+        """
+        if self._lease is not None and not self._lease.held:
+            raise self._lease.lost()
+        for work in works:
+            delay = await self._sort_out(work)
+            if delay is not None:
+                return delay
+        rest = [work for work in works if work.outcome is None]
+        if not rest:
+            return None
+        if self._routes.batch is not None:
+            return await self._handle_batch(rest, self._routes.batch)
+        return await self._handle_one(rest[0])
+
+    async def _sort_out(self, work: Work) -> float | None:
+        """End what needs no handler; the delay when that must be tried again."""
+        event = work.event
+        if work.flaw is None and event is not None:
+            if work.reclaims > self._retry.max_reclaims:
+                work.flaw = Flaw(Reason.RECLAIM_LIMIT, f"Its reader vanished {work.reclaims} times.")
+            elif self._routes.ignores(event.type):
+                self._end(work, Outcome.IGNORED)
+            elif self._routes.batch is None and self._routes.handler(event.type) is None:
+                work.flaw = Flaw(Reason.UNKNOWN_TYPE, f"No handler for type {event.type}.")
+        return await self._bury(work, work.flaw) if work.flaw is not None else None
+
+    async def _handle_one(self, work: Work) -> float | None:
+        event = work.event
+        handler = self._routes.handler(event.type) if event is not None else None
+        if event is None or handler is None:
+            raise RuntimeError("Only events with a handler come here.")
+        try:
+            async with asyncio.timeout(self._retry.timeout):
+                await handler(event)
+        except Exception as error:  # noqa: BLE001  task boundary: any failure is counted, logged and ended
+            return await self._failed(work, error)
+        self._end(work, Outcome.HANDLED)
+        return None
+
+    async def _handle_batch(self, works: Sequence[Work], handler: BatchHandler) -> float | None:
+        events = [work.event for work in works if work.event is not None]
+        try:
+            async with asyncio.timeout(self._retry.timeout):
+                await handler(events)
+        except Exception as error:  # noqa: BLE001  as above
+            if len(works) == 1:
+                return await self._failed(works[0], error)
+            if isinstance(error, Postpone):
+                return self._postpone(works[0], error)
+            # One of them spoils the batch: from here on each is tried by itself.
+            for work in works:
+                work.alone = True
+            self._log_failure("stream_batch_split", works[0], error)
+            return self._delay(1)
+        for work in works:
+            self._end(work, Outcome.HANDLED)
+        return None
+
+    async def _failed(self, work: Work, error: Exception) -> float | None:
+        if isinstance(error, Postpone):
+            return self._postpone(work, error)
+        if isinstance(error, Reject):
+            work.flaw = Flaw(Reason.REJECTED, str(error))
+        elif isinstance(error, ValidationError):
+            work.flaw = Flaw(Reason.INVALID_PAYLOAD, violations(error))
+        else:
+            work.failures += 1
+            self._metrics.retried()
+            self._log_failure("stream_handler_failed", work, error)
+            if work.failures < self._retry.max_attempts:
+                await self._note_failure(work)
+                return self._delay(work.failures)
+            work.flaw = Flaw(Reason.HANDLER_FAILED, f"{type(error).__name__}: {error}")
+        return await self._bury(work, work.flaw)
+
+    async def _bury(self, work: Work, flaw: Flaw) -> float | None:
+        letter = self._dead_letters.letter(work, flaw)
+        try:
+            if await self._dead_letters.write(letter, work, self._lease):
+                self._log_letter(letter)
+        except RedisError as error:
+            return self._bury_later(work, error)
+        try:
+            if self._on_dead is not None:
+                async with asyncio.timeout(self._retry.timeout):
+                    await self._on_dead(letter)
+        except Exception as error:  # noqa: BLE001  task boundary: the entry stays pending, this is tried again
+            return self._bury_later(work, error)
+        self._metrics.dead(letter.reason)
+        self._end(work, Outcome.DEAD, noted=True)
+        return None
+
+    def _bury_later(self, work: Work, error: Exception) -> float:
+        work.postponed += 1
+        self._log_failure("stream_dead_letter_delayed", work, error)
+        return self._delay(work.postponed)
+
+    def _end(self, work: Work, outcome: Outcome, *, noted: bool = False) -> None:
+        noted = noted or work.failures > 0
+        self._acks.add(work.entry_id, failure_field=work.failure_field if noted else None)
+        self._metrics.ended(outcome)
+        work.finish(outcome)
+
+    def _postpone(self, work: Work, error: Postpone) -> float:
+        work.postponed += 1
+        self._log_failure("stream_event_postponed", work, error)
+        return error.delay if error.delay is not None else self._delay(work.postponed)
+
+    async def _note_failure(self, work: Work) -> None:
+        """Let the next reader know, should this one vanish. Best effort: losing it costs more attempts."""
+        try:
+            async with self._connections.commands.pipeline(transaction=False) as pipeline:
+                pipeline.hset(self._failures_key, work.failure_field, work.failures)
+                pipeline.pexpire(self._failures_key, FAILURES_KEPT_MS)
+                await pipeline.execute()
+        except RedisError as error:
+            self._log_failure("stream_failure_not_noted", work, error)
+
+    def _delay(self, attempt: int) -> float:
+        # Never 0, which would mean at once.
+        return max(self._retry.backoff.delay(attempt, self._random), 0.001)
+
+    def _log_failure(self, name: str, work: Work, error: Exception) -> None:
+        event = work.event
+        log.warning(
+            name,
+            extra={
+                "entry_id": work.entry_id.decode() if work.entry_id else None,
+                "event_id": event.id if event else None,
+                "event_type": event.type if event else None,
+                "subject": event.subject if event else None,
+                "attempt": work.failures,
+                # The class only: messages may quote what people wrote.
+                "error": type(error).__name__,
+            },
+        )
+
+    def _log_letter(self, letter: DeadLetter) -> None:
+        log.error(
+            "stream_dead_letter",
+            extra={
+                "stream": letter.stream,
+                "group": letter.group,
+                "reason": str(letter.reason),
+                "attempts": letter.attempts,
+                "entry_id": letter.original_id,
+                "event_id": letter.event.id if letter.event else None,
+            },
+        )

@@ -1,0 +1,218 @@
+"""One term of a reader: from the moment it may read until it stops or may no longer."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from redis.exceptions import RedisError
+
+from rediscore.client import RedisConnections
+from rediscore.clock import Clock
+from rediscore.keys import KeySpace
+from rediscore.streams.acks import AckBatcher
+from rediscore.streams.dead_letters import DeadLetters
+from rediscore.streams.dispatcher import Dispatcher
+from rediscore.streams.errors import NotActive
+from rediscore.streams.lease import PartitionLease
+from rediscore.streams.metrics import StreamMetrics
+from rediscore.streams.partitions import hash_tag
+from rediscore.streams.pending import PendingList
+from rediscore.streams.policy import RetryPolicy
+from rediscore.streams.processor import OnDead, Processor
+from rediscore.streams.routes import Routes
+from rediscore.streams.work import Work, work_from_entry
+
+log = logging.getLogger(__name__)
+
+BATCH_LANE = "batch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderSettings:
+    """What a reader of one partition needs; times in seconds."""
+
+    connections: RedisConnections
+    keys: KeySpace
+    stream: str
+    group: str
+    consumer: str
+    routes: Routes
+    retry: RetryPolicy
+    on_dead: OnDead | None
+    prefetch: int
+    concurrency: int
+    lease_ttl: float
+    block: float
+    min_idle: float
+    dead_length: int
+    clock: Clock
+    metrics: StreamMetrics
+    random: Random | None = None
+
+    def key(self, what: str) -> str:
+        """Name of a key beside the stream, in the stream's cluster slot."""
+        return self.keys.key("streams", what, self.group, tag=hash_tag(self.stream))
+
+
+class Session:
+    """Everything that lives as long as one term: works in memory, acks under way, the pending list.
+
+    Args:
+        lease: None in competing mode.
+    """
+
+    def __init__(self, settings: ReaderSettings, lease: PartitionLease | None) -> None:
+        failures_key = settings.key("failures")
+        self.lease = lease
+        self.known: set[bytes] = set()
+        self._settings = settings
+        self.acks = AckBatcher(
+            settings.connections,
+            stream=settings.stream,
+            group=settings.group,
+            failures_key=failures_key,
+            acknowledged=self.known.difference_update,
+        )
+        self.pending = PendingList(
+            settings.connections,
+            stream=settings.stream,
+            group=settings.group,
+            consumer=settings.consumer,
+            failures_key=failures_key,
+        )
+        processor = Processor(
+            routes=settings.routes,
+            retry=settings.retry,
+            acks=self.acks,
+            dead_letters=DeadLetters(
+                settings.connections,
+                stream=settings.stream,
+                group=settings.group,
+                failures_key=failures_key,
+                clock=settings.clock,
+                max_length=settings.dead_length,
+            ),
+            connections=settings.connections,
+            failures_key=failures_key,
+            lease=lease,
+            on_dead=settings.on_dead,
+            metrics=settings.metrics,
+            random=settings.random,
+        )
+        batch = settings.prefetch if settings.routes.batch else 1
+        self.dispatcher = Dispatcher(processor.run, batch=batch)
+        # A batch is handled in the order of the stream, competing entries in none.
+        self.lane = BATCH_LANE if settings.routes.batch else None
+
+    async def room(self) -> int:
+        """Wait until it pays to read; returns how many entries there is room for.
+
+        That is when half of the bound is free, or when nothing in memory can run right now.
+        """
+        bound, dispatcher = self._settings.prefetch, self.dispatcher
+        half = max(bound // 2, 1)
+        await dispatcher.until(
+            lambda: bound - dispatcher.size >= half or (bound > dispatcher.size and dispatcher.stalled)
+        )
+        return bound - dispatcher.size
+
+    async def emptied(self) -> None:
+        """Wait until nothing is in memory."""
+        await self.dispatcher.until(lambda: self.dispatcher.size == 0)
+
+    def admit(self, works: Sequence[Work]) -> None:
+        """Take works in that are not here yet."""
+        for work in works:
+            if work.entry_id is not None:
+                if work.entry_id in self.known:
+                    continue
+                self.known.add(work.entry_id)
+            self.dispatcher.put(work)
+
+    def admit_entries(self, entries: Sequence[tuple[bytes, Sequence[bytes]]], *, ordered: bool) -> None:
+        """Take new entries in, as scripts and XREADGROUP return them."""
+        self.admit(
+            [
+                work_from_entry(entry_id, fields, lane=self.lane or (None if ordered else entry_id.decode()))
+                for entry_id, fields in entries
+            ]
+        )
+
+    async def run(
+        self,
+        reading: Coroutine[None, None, None],
+        keeping: Coroutine[None, None, None],
+        *,
+        stopping: "Stopping",
+    ) -> None:
+        """Read, handle and acknowledge until told to stop, then finish what runs.
+
+        Args:
+            reading: takes entries in; cancelled first.
+            keeping: keeps the term alive; goes on until the last handler has ended.
+
+        Raises: the first error of any part; LeaseLost among them.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                reader = group.create_task(reading)
+                helpers = [group.create_task(keeping), group.create_task(self.acks.run())]
+                helpers += [
+                    group.create_task(self.dispatcher.worker()) for _ in range(self._settings.concurrency)
+                ]
+                await stopping.requested.wait()
+                reader.cancel()
+                await self._finish(stopping.grace)
+                for helper in helpers:
+                    helper.cancel()
+        except BaseExceptionGroup as group_error:
+            raise _first(group_error) from None
+        finally:
+            stream = self._settings.stream
+            self.dispatcher.close(NotActive(f"This instance reads {stream} no longer; try where it is read."))
+            await self._last_acks()
+
+    async def _finish(self, grace: float) -> None:
+        self.dispatcher.halt()
+        try:
+            async with asyncio.timeout(grace):
+                await self.dispatcher.until(lambda: self.dispatcher.running == 0)
+        except TimeoutError:
+            log.warning(
+                "stream_handlers_cut_off",
+                extra={"stream": self._settings.stream, "count": self.dispatcher.running},
+            )
+
+    async def _last_acks(self) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                await self.acks.flush()
+        except (RedisError, TimeoutError) as error:
+            # They stay pending and are delivered again.
+            log.warning("stream_acks_lost", extra={"error": type(error).__name__})
+
+
+@dataclass(slots=True)
+class Stopping:
+    """The wish to stop, and how long running handlers may take."""
+
+    requested: asyncio.Event
+    grace: float = 10.0
+
+    async def within(self, seconds: float) -> bool:
+        """Wait that long; True at once when stopping is wished."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.requested.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,12 @@
+"""The test kit: real servers, a proxy that injects faults, a clock that obeys.
+
+Load the fixtures with `pytest_plugins = ["rediscore.testing.plugin"]`.
+"""
+
+from rediscore.embedded import EmbeddedServer
+from rediscore.testing.clock import ManualClock
+from rediscore.testing.proxy import FaultProxy
+from rediscore.testing.server import ContainerServer, ServerUnderTest
+from rediscore.testing.waiting import eventually
+
+__all__ = ["ContainerServer", "EmbeddedServer", "FaultProxy", "ManualClock", "ServerUnderTest", "eventually"]

@@ -1,0 +1,47 @@
+"""A clock that moves only when told."""
+
+import asyncio
+import heapq
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+
+class ManualClock:
+    """A `Clock` for tests: time stands still until `advance`, which wakes sleepers in order."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._start = start
+        self._elapsed = 0.0
+        self._order = count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._elapsed)
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    @property
+    def sleepers(self) -> int:
+        """How many tasks sleep now; wait for it before `advance`."""
+        return sum(not waiter.done() for _, _, waiter in self._sleepers)
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), waiter))
+        await waiter
+
+    async def advance(self, seconds: float) -> None:
+        """Move on, and let everything run that becomes due, in the order in which it does."""
+        until = self._elapsed + seconds
+        while self._sleepers and self._sleepers[0][0] <= until:
+            due, _, waiter = heapq.heappop(self._sleepers)
+            self._elapsed = due
+            if not waiter.done():
+                waiter.set_result(None)
+            await asyncio.sleep(0)
+        self._elapsed = until
+        await asyncio.sleep(0)

@@ -1,0 +1,78 @@
+"""Fixtures for tests that need Redis. Load with `pytest_plugins = ["rediscore.testing.plugin"]` in the
+topmost conftest.py.
+
+Each pytest process (each xdist worker) starts one server and keeps it for the session. Tests keep
+apart by `key_prefix`; a test that stops or wipes its server takes `disposable_server`.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from rediscore.client import RedisConnections
+from rediscore.embedded import EmbeddedServer
+from rediscore.settings import RedisSettings
+from rediscore.testing.proxy import FaultProxy
+from rediscore.testing.server import ContainerServer, ServerUnderTest, containers_wanted
+
+
+@pytest.fixture(scope="session")
+def containers() -> bool:
+    """Whether servers run in containers here."""
+    return containers_wanted()
+
+
+def _server(container: bool, directory: Path) -> Iterator[ServerUnderTest]:
+    if container:
+        contained = ContainerServer()
+        try:
+            contained.start()
+            yield contained
+        finally:
+            contained.remove()
+    else:
+        with EmbeddedServer(directory) as embedded:
+            yield embedded
+
+
+@pytest.fixture(scope="session")
+def redis_server(containers: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerUnderTest]:
+    """The server of this session; shared, so leave it running and do not wipe it."""
+    yield from _server(containers, tmp_path_factory.mktemp("redis"))
+
+
+@pytest.fixture
+def disposable_server(containers: bool, tmp_path: Path) -> Iterator[ServerUnderTest]:
+    """A server of this test's own, to stop, kill and wipe."""
+    yield from _server(containers, tmp_path / "redis")
+
+
+@pytest.fixture
+def redis_url(redis_server: ServerUnderTest) -> str:
+    """Address of the session's server, with password."""
+    return redis_server.url
+
+
+@pytest.fixture
+def key_prefix() -> str:
+    """A key prefix that no other test has."""
+    return f"test-{uuid4().hex[:12]}"
+
+
+@pytest_asyncio.fixture
+async def connections(redis_url: str) -> AsyncIterator[RedisConnections]:
+    """Connections to the session's server, closed at the end of the test."""
+    made = RedisConnections(RedisSettings.from_url(redis_url))
+    yield made
+    await made.aclose()
+
+
+@pytest_asyncio.fixture
+async def fault_proxy(redis_url: str) -> AsyncIterator[FaultProxy]:
+    """A proxy in front of the session's server."""
+    settings = RedisSettings.from_url(redis_url)
+    async with FaultProxy(settings.host, settings.port) as proxy:
+        yield proxy

@@ -1,0 +1,148 @@
+"""A TCP proxy between client and server that hurts on demand."""
+
+import asyncio
+import contextlib
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+
+class _Link:
+    """One client connection and its connection to the server."""
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.writers = (client, server)
+        self.swallowing = False
+
+    def abort(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+
+
+class FaultProxy:
+    """Forwards bytes to one server; between them it can wait, stop, cut, or lose a reply.
+
+    Faults are what a network does: they never change bytes. Use `url(...)` for an address that leads
+    through the proxy. Asynchronous context manager; closing it drops all connections.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._server: asyncio.Server | None = None
+        self._links: set[_Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._refusing = False
+        self._swallow_after: bytes | None = None
+        self.latency = 0.0
+        """Seconds that each chunk of a reply waits."""
+        self.swallowed = 0
+        """Replies lost so far; look here to know that the fault has happened."""
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None, "start the proxy first"  # noqa: S101
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def url(self, server_url: str) -> str:
+        """The same address, through the proxy."""
+        parts = urlsplit(server_url)
+        user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{self.port}"))
+
+    def swallow_reply(self, after: bytes = b"EVAL") -> None:
+        """Lose the reply to the next request that contains `after`, and cut that connection.
+
+        The server has done what it was asked; the client sees the connection end.
+        """
+        self._swallow_after = after
+
+    def pause(self) -> None:
+        """Forward nothing, and keep the connections open: what a hanging network looks like."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        """End `pause`: what has waited arrives now."""
+        self._open.set()
+
+    def reset(self) -> None:
+        """Break every connection; new ones are welcome."""
+        for link in list(self._links):
+            link.abort()
+
+    def cut(self) -> None:
+        """Break every connection and refuse new ones until `restore`."""
+        self._refusing = True
+        self.reset()
+
+    def restore(self) -> None:
+        """End `cut`."""
+        self._refusing = False
+
+    async def start(self) -> None:
+        """Listen on a free port of 127.0.0.1."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+
+    async def stop(self) -> None:
+        """Close the port and every connection."""
+        assert self._server is not None, "start the proxy first"  # noqa: S101
+        self._server.close()
+        self.reset()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  asyncio runs this in a task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if self._refusing:
+            writer.transport.abort()
+            return
+        try:
+            server_reader, server_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        link = _Link(writer, server_writer)
+        self._links.add(link)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._requests(reader, server_writer, link))
+                group.create_task(self._replies(server_reader, writer, link))
+        finally:
+            link.abort()
+            self._links.discard(link)
+
+    async def _requests(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, link: _Link) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                await self._open.wait()
+                if self._swallow_after is not None and self._swallow_after in data:
+                    self._swallow_after = None
+                    link.swallowing = True
+                sink.write(data)
+                await sink.drain()
+        link.abort()
+
+    async def _replies(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, link: _Link) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                if link.swallowing:
+                    self.swallowed += 1
+                    break
+                if self.latency:
+                    await asyncio.sleep(self.latency)
+                await self._open.wait()
+                sink.write(data)
+                await sink.drain()
+        link.abort()

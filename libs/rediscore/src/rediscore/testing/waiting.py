@@ -1,0 +1,31 @@
+"""Waiting for what becomes true in its own time."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(
+    condition: Callable[[], T | Awaitable[T]],
+    *,
+    within: float = 5.0,
+    every: float = 0.01,
+    what: str = "condition",
+) -> T:
+    """Call `condition` until it gives something true, and return that.
+
+    Raises: AssertionError with the last value after `within` seconds.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        value = condition()
+        result: T = await value if inspect.isawaitable(value) else value
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} not true within {within} s; last value: {result!r}")
+        await asyncio.sleep(every)

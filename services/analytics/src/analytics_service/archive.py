@@ -1,0 +1,76 @@
+"""Writing and reading the archive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pizzeria_chassis.transaction import Transaction
+from rediscore.streams import RawEvent
+from sqlalchemy import Insert, Row, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from analytics_service.tables import archive
+
+# Any number, the same in all replicas: they share a database.
+ARCHIVE_LOCK: Final = 6_073_040
+
+
+@dataclass(frozen=True)
+class Archived:
+    """One archived event and its place in the archive."""
+
+    seq: int
+    stream: str
+    event: RawEvent
+
+
+async def append(tx: Transaction, stream: str, events: Sequence[RawEvent]) -> None:
+    """Add those of the events that are not there yet. Two statements.
+
+    Writers go one after the other: a `seq` that is handed out is committed before the next is, so a
+    reader that has seen `seq` n will never be given a smaller one later.
+    """
+    dialect = tx.session.get_bind().dialect.name
+    if dialect == "postgresql":
+        await tx.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ARCHIVE_LOCK})
+    rows = [
+        {
+            "event_id": event.id,
+            "stream": stream,
+            "subject": event.subject,
+            "type": event.type,
+            "time": event.time,
+            "position": event.position,
+            "envelope": event.to_json(),
+        }
+        for event in events
+    ]
+    await tx.session.execute(_insert_new(dialect), rows)
+
+
+def _insert_new(dialect: str) -> Insert:
+    if dialect == "postgresql":
+        return postgresql.insert(archive).on_conflict_do_nothing(index_elements=["event_id"])
+    return sqlite.insert(archive).on_conflict_do_nothing(index_elements=["event_id"])
+
+
+async def head(session: AsyncSession) -> int:
+    """`seq` of the newest event, 0 when there is none. One statement."""
+    return (await session.execute(select(func.max(archive.c.seq)))).scalar_one() or 0
+
+
+async def since(session: AsyncSession, seq: int, *, limit: int) -> list[Archived]:
+    """The events from `seq` on, itself included, oldest first. One statement."""
+    query = select(archive).where(archive.c.seq >= seq).order_by(archive.c.seq).limit(limit)
+    return [_archived(row) for row in await session.execute(query)]
+
+
+async def about(session: AsyncSession, subject: str) -> list[Archived]:
+    """All events about one subject, in the order of their times. One statement."""
+    query = select(archive).where(archive.c.subject == subject).order_by(archive.c.time, archive.c.seq)
+    return [_archived(row) for row in await session.execute(query)]
+
+
+def _archived(row: Row[Any]) -> Archived:
+    return Archived(row.seq, row.stream, RawEvent.model_validate_json(row.envelope))

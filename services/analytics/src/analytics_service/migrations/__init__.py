@@ -1,0 +1,1 @@
+"""Steps of the archive's database, run at start."""

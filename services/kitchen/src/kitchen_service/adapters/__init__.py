@@ -1,0 +1,1 @@
+"""How the kitchen reaches its database, its queue in Redis and its live pages."""

@@ -1,0 +1,83 @@
+"""All facts inside one transaction, and the transactions themselves, on the chassis' database."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pizzeria_chassis.database import Database
+from pizzeria_chassis.transaction import Transaction
+from pizzeria_contracts.events import Payload
+from rediscore.clock import Clock
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from kitchen_service.adapters.orders import SqlOrders
+from kitchen_service.adapters.pantry import SqlPantry, SqlRecipes
+from kitchen_service.adapters.tables import stations
+from kitchen_service.adapters.tickets import SqlTickets
+from kitchen_service.domain.station import Station
+
+T = TypeVar("T")
+
+
+class SqlStations:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def get(self, station_id: str) -> Station | None:
+        return await self._one(select(stations).where(stations.c.id == station_id))
+
+    async def lock(self, station_id: str) -> Station | None:
+        return await self._one(select(stations).where(stations.c.id == station_id).with_for_update())
+
+    async def places(self) -> int:
+        query = select(func.coalesce(func.sum(stations.c.capacity), 0))
+        return int((await self._session.execute(query)).scalar_one())
+
+    async def _one(self, query: Select[Any]) -> Station | None:
+        row = (await self._session.execute(query)).one_or_none()
+        return None if row is None else Station(id=row.id, capacity=row.capacity)
+
+
+class SqlBooks:
+    """The books of one session; they publish only inside a transaction."""
+
+    def __init__(self, session: AsyncSession, now: datetime, transaction: Transaction | None = None) -> None:
+        self.orders = SqlOrders(session)
+        self.tickets = SqlTickets(session)
+        self.stations = SqlStations(session)
+        self.pantry = SqlPantry(session, now)
+        self.recipes = SqlRecipes(session)
+        self._transaction = transaction
+
+    async def publish(self, payload: Payload, *, subject: str) -> None:
+        await self._writing().append(payload, subject=subject)
+
+    def after_commit(self, hook: Callable[[], Awaitable[None]]) -> None:
+        self._writing().after_commit(hook)
+
+    def _writing(self) -> Transaction:
+        if self._transaction is None:
+            raise RuntimeError("These books are open for reading only; use Store.transact to write.")
+        return self._transaction
+
+
+def books_of(transaction: Transaction) -> SqlBooks:
+    """The books of a transaction that somebody else began: an event's handler."""
+    return SqlBooks(transaction.session, transaction.now, transaction)
+
+
+class SqlStore:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def transact(self, work: Callable[[SqlBooks], Awaitable[T]]) -> T:
+        async def on_books(transaction: Transaction) -> T:
+            return await work(books_of(transaction))
+
+        return await self._database.transact(on_books)
+
+    async def look(self, work: Callable[[SqlBooks], Awaitable[T]]) -> T:
+        async with self._database.read() as session:
+            return await work(SqlBooks(session, self._clock.now()))

@@ -1,0 +1,59 @@
+"""Orders in SQL."""
+
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from kitchen_service.adapters.tables import orders, tickets
+from kitchen_service.domain.kitchen_order import KitchenOrder, OrderStatus
+
+
+class SqlOrders:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def lock(self, order_id: str) -> KitchenOrder | None:
+        query = select(orders).where(orders.c.id == order_id).with_for_update()
+        row = (await self._session.execute(query)).one_or_none()
+        return None if row is None else order_from(row)
+
+    async def lock_of_ticket(self, ticket_id: str) -> KitchenOrder | None:
+        query = (
+            select(orders)
+            .join(tickets, tickets.c.order_id == orders.c.id)
+            .where(tickets.c.id == ticket_id)
+            .with_for_update(of=orders)
+        )
+        row = (await self._session.execute(query)).one_or_none()
+        return None if row is None else order_from(row)
+
+    async def add(self, order: KitchenOrder) -> None:
+        await self._session.execute(insert(orders).values(_values(order)))
+
+    async def save(self, order: KitchenOrder) -> None:
+        await self._session.execute(update(orders).where(orders.c.id == order.id).values(_values(order)))
+
+
+def order_from(row: Row[Any]) -> KitchenOrder:
+    return KitchenOrder(
+        id=row.id,
+        status=OrderStatus(row.status),
+        created_at=row.created_at,
+        driver_id=row.driver_id,
+        ready_at=row.ready_at,
+        departed_at=row.departed_at,
+        arrived_at=row.arrived_at,
+    )
+
+
+def _values(order: KitchenOrder) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "status": order.status.value,
+        "created_at": order.created_at,
+        "driver_id": order.driver_id,
+        "ready_at": order.ready_at,
+        "departed_at": order.departed_at,
+        "arrived_at": order.arrived_at,
+    }

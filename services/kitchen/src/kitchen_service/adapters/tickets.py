@@ -1,0 +1,136 @@
+"""Tickets in SQL. Whoever changes one holds the lock of its order."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from kitchen_service.adapters.tables import tickets
+from kitchen_service.domain.ticket import Pizza, Priority, Size, Ticket, TicketStatus
+
+_CHANGING = (
+    "due_at",
+    "rank",
+    "status",
+    "fencing_token",
+    "claim_id",
+    "station_id",
+    "lease_until",
+    "started_at",
+    "finished_at",
+    "failures",
+    "failure",
+)
+
+
+class SqlTickets:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, new: Sequence[Ticket]) -> None:
+        await self._session.execute(insert(tickets), [_values(ticket) for ticket in new])
+
+    async def save(self, *changed: Ticket) -> None:
+        if not changed:
+            return
+        statement = (
+            update(tickets)
+            .where(tickets.c.id == bindparam("key"))
+            .values({name: bindparam(name) for name in _CHANGING})
+        )
+        rows = [{"key": t.id, **{name: _values(t)[name] for name in _CHANGING}} for t in changed]
+        await self._session.execute(statement, rows)
+
+    async def get(self, ticket_id: str) -> Ticket | None:
+        return await self._first(tickets.c.id == ticket_id)
+
+    async def of_order(self, order_id: str) -> list[Ticket]:
+        rows = await self._session.execute(select(tickets).where(tickets.c.order_id == order_id))
+        return [ticket_from(row) for row in rows]
+
+    async def claimed_as(self, claim_id: str) -> Ticket | None:
+        return await self._first(tickets.c.claim_id == claim_id)
+
+    async def claimable(self, now: datetime, after: str, limit: int) -> list[Ticket]:
+        free = or_(
+            tickets.c.status == TicketStatus.QUEUED,
+            and_(tickets.c.status == TicketStatus.STARTED, tickets.c.lease_until <= now),
+        )
+        query = select(tickets).where(free, tickets.c.id > after).order_by(tickets.c.id).limit(limit)
+        return [ticket_from(row) for row in await self._session.execute(query)]
+
+    async def held_by(self, station_id: str, now: datetime) -> int:
+        return await self._count(tickets.c.station_id == station_id, held(now))
+
+    async def unfinished_up_to(self, rank: datetime) -> int:
+        unfinished = tickets.c.status.in_((TicketStatus.QUEUED, TicketStatus.STARTED))
+        return await self._count(unfinished, tickets.c.rank <= rank)
+
+    async def last_cooking_times(self, limit: int) -> list[timedelta]:
+        query = (
+            select(tickets.c.started_at, tickets.c.finished_at)
+            .where(tickets.c.status == TicketStatus.COMPLETED)
+            .order_by(tickets.c.finished_at.desc())
+            .limit(limit)
+        )
+        return [finished - started for started, finished in await self._session.execute(query)]
+
+    async def _first(self, condition: ColumnElement[bool]) -> Ticket | None:
+        row = (await self._session.execute(select(tickets).where(condition).limit(1))).one_or_none()
+        return None if row is None else ticket_from(row)
+
+    async def _count(self, *conditions: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(tickets).where(*conditions)
+        return (await self._session.execute(query)).scalar_one()
+
+
+def held(now: datetime) -> ColumnElement[bool]:
+    """A station is at work on it: the same as `Ticket.held`."""
+    return and_(tickets.c.status == TicketStatus.STARTED, tickets.c.lease_until > now)
+
+
+def ticket_from(row: Row[Any]) -> Ticket:
+    return Ticket(
+        id=row.id,
+        order_id=row.order_id,
+        pizza=Pizza(pizza_id=row.pizza_id, size=Size(row.size), toppings=tuple(row.toppings)),
+        priority=Priority(row.priority),
+        ingredients=row.ingredients,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        status=TicketStatus(row.status),
+        fencing_token=row.fencing_token,
+        claim_id=row.claim_id,
+        station_id=row.station_id,
+        lease_until=row.lease_until,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        failures=row.failures,
+        failure=row.failure,
+    )
+
+
+def _values(ticket: Ticket) -> dict[str, Any]:
+    return {
+        "id": ticket.id,
+        "order_id": ticket.order_id,
+        "pizza_id": ticket.pizza.pizza_id,
+        "size": ticket.pizza.size.value,
+        "toppings": list(ticket.pizza.toppings),
+        "priority": ticket.priority.value,
+        "ingredients": dict(ticket.ingredients),
+        "created_at": ticket.created_at,
+        "due_at": ticket.due_at,
+        "rank": ticket.rank,
+        "status": ticket.status.value,
+        "fencing_token": ticket.fencing_token,
+        "claim_id": ticket.claim_id,
+        "station_id": ticket.station_id,
+        "lease_until": ticket.lease_until,
+        "started_at": ticket.started_at,
+        "finished_at": ticket.finished_at,
+        "failures": ticket.failures,
+        "failure": ticket.failure,
+    }

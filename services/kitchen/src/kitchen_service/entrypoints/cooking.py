@@ -1,0 +1,105 @@
+"""Calls of cooks: the queue, the stations, and the life of a ticket in their hands."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pizzeria_chassis.ids import new_id
+from pizzeria_chassis.openapi import problems
+from pizzeria_chassis.requests import RequestBody
+from pydantic import Field
+
+from kitchen_service.app import Kitchen
+from kitchen_service.entrypoints.answers import HeldTicket, Page, StationAnswer, TicketAnswer
+from kitchen_service.entrypoints.parameters import (
+    After,
+    Cook,
+    Id,
+    Key,
+    Limit,
+    Slug,
+    decode_mark,
+    encode_mark,
+)
+
+Token = Annotated[int, Field(ge=1, lt=2**63)]
+_ROLES = problems(_401="Unknown token.", _403="Wrong role.")
+_LEASE = {**_ROLES, **problems(_404="No such ticket.", _409="Not yours any more: stale-lease.")}
+
+
+class Claim(RequestBody):
+    """How long to wait for a ticket when there is none."""
+
+    wait_seconds: Annotated[float, Field(ge=0, le=30)] = 0
+
+
+class Holder(RequestBody):
+    fencing_token: Token
+
+
+class Failure(RequestBody):
+    fencing_token: Token
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+def cooking_router(kitchen: Kitchen) -> APIRouter:
+    router = APIRouter(tags=["cooking"])
+    commands = kitchen.commands
+
+    @router.get("/queue", responses=_ROLES)
+    async def queue(_: Cook, limit: Limit = 100, after: After = None) -> Page[TicketAnswer]:
+        """Waiting tickets, the next to be cooked first."""
+        tickets = await kitchen.queries.queue(limit, decode_mark(after))
+        last = tickets[-1] if len(tickets) == limit else None
+        return Page(
+            items=[TicketAnswer.of(ticket) for ticket in tickets],
+            next=encode_mark(last.rank, last.id) if last else None,
+        )
+
+    @router.get("/stations", responses=_ROLES)
+    async def stations(_: Cook) -> Page[StationAnswer]:
+        """All stations with what they cook now."""
+        rows = await kitchen.queries.stations()
+        return Page(items=[StationAnswer.of(station, tickets) for station, tickets in rows])
+
+    @router.post(
+        "/stations/{station_id}/claim",
+        response_model=HeldTicket,
+        responses={
+            204: {"description": "Nothing to cook in that time."},
+            **_ROLES,
+            **problems(
+                _404="No such station.",
+                _409="The station holds as much as it can.",
+                _503="The queue cannot be reached; nothing was claimed.",
+            ),
+        },
+    )
+    async def claim(
+        request: Request, station_id: Slug, _: Cook, body: Claim | None = None, key: Key = None
+    ) -> HeldTicket | Response:
+        """Take the next ticket, under a lease. The same Idempotency-Key gives the same ticket while it is held."""
+        ticket = await commands.claim_ticket(
+            station_id,
+            claim_id=f"{station_id}:{key or new_id()}",
+            wait=timedelta(seconds=(body or Claim()).wait_seconds),
+            stopping=request.app.state.stopping,
+        )
+        return Response(status_code=204) if ticket is None else HeldTicket.of(ticket)
+
+    @router.post("/tickets/{ticket_id}/extend", responses=_LEASE)
+    async def extend(ticket_id: Id, body: Holder, _: Cook) -> HeldTicket:
+        """Hold the ticket for a full lease from now."""
+        return HeldTicket.of(await commands.extend_lease(ticket_id, body.fencing_token))
+
+    @router.post("/tickets/{ticket_id}/complete", responses=_LEASE)
+    async def complete(ticket_id: Id, body: Holder, _: Cook) -> HeldTicket:
+        """The pizza is cooked. A repeat is harmless."""
+        return HeldTicket.of(await commands.complete_ticket(ticket_id, body.fencing_token))
+
+    @router.post("/tickets/{ticket_id}/fail", responses=_LEASE)
+    async def fail(ticket_id: Id, body: Failure, _: Cook) -> HeldTicket:
+        """The pizza is spoilt and waits to be cooked again; after five times the order is rejected."""
+        return HeldTicket.of(await commands.fail_ticket(ticket_id, body.fencing_token, body.reason))
+
+    return router

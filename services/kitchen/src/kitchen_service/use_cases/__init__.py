@@ -1,0 +1,1 @@
+"""What the kitchen does: one file per command. They know the domain and ports, no database and no Redis."""

@@ -1,0 +1,60 @@
+"""A pizza is cooked: its ingredients are consumed, and the last one makes the order ready."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from pizzeria_contracts.events import OrderReady, TicketCompleted
+from rediscore.clock import Clock
+
+from kitchen_service.domain.errors import NotFound
+from kitchen_service.domain.kitchen_order import KitchenOrder
+from kitchen_service.domain.stock import MovementKind
+from kitchen_service.domain.ticket import Ticket, TicketStatus
+from kitchen_service.use_cases.afterwards import follow_up
+from kitchen_service.use_cases.move_stock import move_stock
+from kitchen_service.use_cases.ports import Books, Dispatch, Hints, Store
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteTicket:
+    """The completed ticket; the same token once more gives the same answer. Needs SQL only.
+
+    Raises: NotFound, StaleLease when another station has a newer token.
+    """
+
+    clock: Clock
+    store: Store
+    dispatch: Dispatch
+    hints: Hints
+
+    async def __call__(self, ticket_id: str, token: int) -> Ticket:
+        return await self.store.transact(partial(self._complete, ticket_id, token))
+
+    async def _complete(self, ticket_id: str, token: int, books: Books) -> Ticket:
+        order = await books.orders.lock_of_ticket(ticket_id)
+        ticket = await books.tickets.get(ticket_id)
+        if order is None or ticket is None:
+            raise NotFound("ticket", ticket_id)
+        if ticket.status is TicketStatus.COMPLETED and ticket.fencing_token == token:
+            return ticket
+        now = self.clock.now()
+        completed = ticket.complete(token, now)
+        await books.tickets.save(completed)
+        await move_stock(books, MovementKind.CONSUME, {ticket.id: ticket.ingredients})
+        await books.publish(
+            TicketCompleted(
+                ticket_id=ticket.id,
+                station_id=completed.station_id or "",
+                seconds=max(0.0, (now - (completed.started_at or now)).total_seconds()),
+            ),
+            subject=order.id,
+        )
+        await self._ready_with_the_last(order, books)
+        follow_up(books, self.hints, order.id, lambda: self.dispatch.done(ticket_id, token))
+        return completed
+
+    async def _ready_with_the_last(self, order: KitchenOrder, books: Books) -> None:
+        if order.gone or any(not t.finished for t in await books.tickets.of_order(order.id)):
+            return
+        await books.orders.save(order.finish(self.clock.now()))
+        await books.publish(OrderReady(), subject=order.id)

@@ -1,0 +1,1 @@
+"""Steps of the menu's database, run at start."""

@@ -1,0 +1,1 @@
+"""The world outside: SQL, the menu service, the payment provider, live hints."""

@@ -1,0 +1,17 @@
+"""What has run out is deleted: answers to Idempotency-Keys, sessions."""
+
+from pizzeria_chassis.database import Database
+from pizzeria_chassis.transaction import Transaction
+from sqlalchemy import delete
+
+from order_service.adapters.tables import idempotency, sessions
+
+
+async def delete_expired(database: Database) -> None:
+    """One transaction; reads ignore what has run out, so this is about space alone."""
+
+    async def work(tx: Transaction) -> None:
+        for table in (idempotency, sessions):
+            await tx.session.execute(delete(table).where(table.c.expires_at <= tx.now))
+
+    await database.transact(work)

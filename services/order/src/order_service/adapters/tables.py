@@ -1,0 +1,119 @@
+"""The tables of this service. The provider's own are in `sandbox_provider`, the chassis has the rest."""
+
+from typing import Final
+
+from pizzeria_chassis.columns import AmountColumn, BigId, UtcDateTime
+from sqlalchemy import (
+    JSON,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
+
+metadata: Final = MetaData()
+
+customers: Final = Table(
+    "customers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("phone", String(32), nullable=True),
+    Column("email", String(254), nullable=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("token_sha256", String(64), primary_key=True),
+    Column("customer_id", String(36), ForeignKey("customers.id"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+orders: Final = Table(
+    "orders",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("customer_id", String(36), ForeignKey("customers.id"), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("version", Integer, nullable=False),
+    # Lines never change once sold and are always read with their order: one value, not rows of their own.
+    Column("items", JSON, nullable=False),
+    Column("total", AmountColumn, nullable=False),
+    Column("priority", String(20), nullable=False),
+    Column("scheduled_for", UtcDateTime, nullable=True),
+    Column("delivery_address", Text, nullable=True),
+    Column("notes", Text, nullable=True),
+    Column("payment_token", String(100), nullable=False),
+    Column("payment_status", String(20), nullable=False),
+    Column("captured", AmountColumn, nullable=False),
+    Column("refunded", AmountColumn, nullable=False),
+    Column("cancellation", String(20), nullable=True),
+    Column("closing", String(100), nullable=True),
+    Column("estimated_ready_at", UtcDateTime, nullable=True),
+    Column("saga_step", String(20), nullable=True),
+    Column("saga_due_at", UtcDateTime, nullable=True),
+    Column("saga_attempts", Integer, nullable=False),
+    Column("traceparent", String(55), nullable=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_orders_customer", "customer_id", "id"),
+)
+
+# The saga asks "what is due?" several times a second; most orders have nothing left to do.
+saga_due: Final = Index(
+    "ix_orders_saga_due",
+    orders.c.saga_due_at,
+    postgresql_where=orders.c.saga_due_at.is_not(None),
+    sqlite_where=orders.c.saga_due_at.is_not(None),
+)
+
+# What moved, as we know it. The key is the last line of defence: no order is captured twice.
+payments: Final = Table(
+    "payments",
+    metadata,
+    Column("order_id", String(36), ForeignKey("orders.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("amount", AmountColumn, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("order_id", "kind", name="pk_payments"),
+)
+
+idempotency: Final = Table(
+    "idempotency",
+    metadata,
+    Column("customer_id", String(36), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    PrimaryKeyConstraint("customer_id", "key", name="pk_idempotency"),
+)
+
+# What our own outbox does not tell of an order: events of others, retries.
+journey: Final = Table(
+    "journey",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("order_id", String(36), ForeignKey("orders.id"), nullable=False, index=True),
+    Column("time", UtcDateTime, nullable=False),
+    Column("type", String(100), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("trace_id", String(32), nullable=True),
+    Column("detail", JSON, nullable=False),
+)
+
+# One row: the last good answer of GET /menu.
+menu_copy: Final = Table(
+    "menu_copy",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+    Column("fetched_at", UtcDateTime, nullable=False),
+)

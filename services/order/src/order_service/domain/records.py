@@ -1,0 +1,57 @@
+"""What is kept beside the orders themselves, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """The answer that belongs to an Idempotency-Key: to which request, and its body."""
+
+    customer_id: str
+    key: str
+    fingerprint: str
+    body: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class OrderFilter:
+    """Which orders to list, newest first: those of one guest or of all, older than the order `after`."""
+
+    customer_id: str | None = None
+    status: str | None = None
+    payment: str | None = None
+    after: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True)
+class JourneyEntry:
+    """One thing that happened to an order."""
+
+    time: datetime
+    type: str
+    source: str
+    trace_id: str | None
+    detail: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Customer:
+    id: str
+    name: str
+    phone: str | None
+    email: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Session:
+    """A signed-in guest; of the token only its digest is ever kept."""
+
+    token_sha256: str
+    customer_id: str
+    created_at: datetime
+    expires_at: datetime

@@ -1,0 +1,81 @@
+"""The shapes of requests, with every limit on them. Unknown fields are refused."""
+
+import hashlib
+from typing import Annotated, Any
+
+from pizzeria_chassis.requests import RequestBody
+from pizzeria_contracts.payloads import Priority, Size, UtcTime
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from order_service.domain.pricing import Wish
+from order_service.use_cases.place_order import NewOrder
+
+MAX_ITEMS = 20
+MAX_QUANTITY = 50
+MAX_TOPPINGS = 10
+
+
+def _printable(text: str) -> str:
+    if any(character < " " and character not in "\n\t" for character in text) or "\x7f" in text:
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _written(value: Any) -> Any:
+    # A bare number would be taken for seconds since 1970.
+    if value is not None and not isinstance(value, str):
+        raise ValueError('must be a time such as "2026-11-21T18:30:00Z"')
+    return value
+
+
+Text = Annotated[str, AfterValidator(_printable)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", examples=["margherita"])]
+Time = Annotated[UtcTime, BeforeValidator(_written)]
+
+
+class SignIn(RequestBody):
+    name: Annotated[Text, Field(min_length=1, max_length=100)]
+    phone: Annotated[str, Field(pattern=r"^\+?[0-9 ()/.-]{3,32}$")] | None = None
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
+
+
+class Item(RequestBody):
+    pizza_id: Slug
+    size: Size
+    toppings: Annotated[tuple[Slug, ...], Field(max_length=MAX_TOPPINGS)] = ()
+    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY, strict=True)] = 1
+
+
+class PaymentMeans(RequestBody):
+    token: Annotated[
+        str,
+        Field(
+            pattern=r"^tok_[a-z_]{1,60}$",
+            description="Test mode knows tok_approved, tok_declined and tok_timeout.",
+            examples=["tok_approved"],
+        ),
+    ]
+
+
+class OrderBody(RequestBody):
+    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=MAX_ITEMS)]
+    payment: PaymentMeans
+    priority: Priority = "standard"
+    delivery_address: Annotated[Text, Field(max_length=500)] | None = None
+    scheduled_for: Time | None = None
+    notes: Annotated[Text, Field(max_length=500)] | None = None
+
+    def wanted(self, customer_id: str) -> NewOrder:
+        return NewOrder(
+            customer_id=customer_id,
+            wishes=tuple(Wish(item.pizza_id, item.size, item.toppings, item.quantity) for item in self.items),
+            payment_token=self.payment.token,
+            priority=self.priority,
+            scheduled_for=self.scheduled_for,
+            delivery_address=self.delivery_address,
+            notes=self.notes,
+        )
+
+    def fingerprint(self) -> str:
+        """A digest of what is asked for; spelling out a default does not change it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

@@ -1,0 +1,49 @@
+"""What our refusals look like over HTTP; the one place that knows of status codes for them."""
+
+from fastapi import FastAPI, Request, Response
+from pizzeria_chassis.problems import Problem, not_found, problem_response
+from pizzeria_contracts.problems import ProblemType
+
+from order_service.domain.errors import (
+    InProgress,
+    KeyReused,
+    MenuUnavailable,
+    OrderError,
+    SoldOut,
+    TooLateToCancel,
+    UnknownOrder,
+    Unorderable,
+)
+
+
+def install_refusals(app: FastAPI) -> None:
+    """Answer this service's own errors as problems."""
+    app.add_exception_handler(OrderError, _refuse)
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    return problem_response(_problem(error))
+
+
+def _problem(error: Exception) -> Problem:
+    detail = str(error)
+    match error:
+        case Unorderable():
+            slug, title = ProblemType.INVALID_INPUT, "Invalid input"
+            if isinstance(error, SoldOut):
+                slug, title = ProblemType.PIZZA_UNAVAILABLE, "Not available now"
+            errors = [{"pointer": fault.pointer, "detail": fault.detail} for fault in error.faults]
+            return Problem(slug, title, 422, "Some of this cannot be ordered; see errors.", errors=errors)
+        case UnknownOrder():
+            return not_found(detail)
+        case TooLateToCancel():
+            return Problem(ProblemType.TOO_LATE_TO_CANCEL, "Too late to cancel", 409, detail)
+        case KeyReused():
+            return Problem(ProblemType.IDEMPOTENCY_KEY_REUSED, "Key used before", 409, detail)
+        case InProgress():
+            headers = {"Retry-After": "1"}
+            return Problem(ProblemType.REQUEST_IN_PROGRESS, "Still running", 409, detail, headers=headers)
+        case MenuUnavailable():
+            headers = {"Retry-After": "5"}
+            return Problem(ProblemType.MENU_UNAVAILABLE, "No menu", 503, detail, headers=headers)
+    raise error

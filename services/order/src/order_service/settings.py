@@ -1,0 +1,33 @@
+"""The settings of the order service, read from the environment once at start."""
+
+from datetime import timedelta
+
+from pizzeria_chassis.settings import ServiceSettings
+from pydantic import Field
+
+from order_service.domain.saga import Policy
+
+
+class OrderSettings(ServiceSettings):
+    """What this service adds to the settings that all services have. Times are seconds unless named."""
+
+    service_name: str = "order"
+    port: int = Field(default=8001, ge=0, le=65535)
+
+    kitchen_deadline_seconds: float = Field(default=60, gt=0)
+    payment_timeout_seconds: float = Field(default=1, gt=0)
+    payment_retry_seconds: float = Field(default=0.2, gt=0)
+    saga_lease_seconds: float = Field(default=5, gt=0)
+    saga_poll_seconds: float = Field(default=0.25, gt=0)
+    menu_fresh_seconds: float = Field(default=2, ge=0)
+    menu_max_age_seconds: float = Field(default=3600, gt=0)
+    session_days: float = Field(default=30, gt=0)
+    idempotency_hours: float = Field(default=24, gt=0)
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(
+            lease=timedelta(seconds=self.saga_lease_seconds),
+            kitchen_deadline=timedelta(seconds=self.kitchen_deadline_seconds),
+            first_retry=timedelta(seconds=self.payment_retry_seconds),
+        )

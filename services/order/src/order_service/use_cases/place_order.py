@@ -1,0 +1,150 @@
+"""Place an order: price it, write it down, hand its charge to the saga. Once per Idempotency-Key."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pizzeria_chassis.ids import new_id
+from pizzeria_chassis.telemetry import current_traceparent
+from pizzeria_contracts.events import OrderedItem
+from pizzeria_contracts.payloads import Priority
+from rediscore.clock import Clock
+
+from order_service.domain import pricing
+from order_service.domain.errors import Fault, InProgress, KeyReused, KeyTaken, Unorderable
+from order_service.domain.order import Order, place
+from order_service.domain.pricing import Wish
+from order_service.domain.records import StoredAnswer
+from order_service.domain.saga import Policy
+from order_service.use_cases.ports import MenuSource, Orders, PaymentProvider
+
+CLOCK_SKEW = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class NewOrder:
+    """What a guest asks for."""
+
+    customer_id: str
+    wishes: tuple[Wish, ...]
+    payment_token: str
+    priority: Priority
+    scheduled_for: datetime | None
+    delivery_address: str | None
+    notes: str | None
+
+
+@dataclass(frozen=True)
+class RequestKey:
+    """The Idempotency-Key of a request, and a digest of what it asks for."""
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The body of the answer; `replayed` when it was given before."""
+
+    body: str
+    replayed: bool
+
+
+class PlaceOrder:
+    """Accepts orders, whether Redis, the kitchen and the provider are there or not.
+
+    `render` gives the body of the answer for a new order; a repeat gets the very same body for `keep`.
+    """
+
+    def __init__(
+        self,
+        *,
+        orders: Orders,
+        menu: MenuSource,
+        provider: PaymentProvider,
+        clock: Clock,
+        policy: Policy,
+        render: Callable[[Order], str],
+        keep: timedelta,
+    ) -> None:
+        self._orders = orders
+        self._menu = menu
+        self._provider = provider
+        self._clock = clock
+        self._policy = policy
+        self._render = render
+        self._keep = keep
+        self._running: set[tuple[str, str]] = set()
+
+    async def __call__(self, wanted: NewOrder, key: RequestKey | None) -> Placed:
+        """Price the order and write it, its answer and order.placed in one transaction.
+
+        Raises:
+            Unorderable, SoldOut: with a pointer at every field that cannot be served; nothing is written.
+            MenuUnavailable: no menu to price by.
+            KeyReused, InProgress: see there.
+        """
+        if key is None:
+            return await self._place(wanted, None)
+        # Only this process: between replicas the database decides, and the slower one replays.
+        slot = (wanted.customer_id, key.key)
+        if slot in self._running:
+            raise InProgress
+        self._running.add(slot)
+        try:
+            return await self._once(wanted, key)
+        finally:
+            self._running.discard(slot)
+
+    async def _once(self, wanted: NewOrder, key: RequestKey) -> Placed:
+        stored = await self._orders.answer_to(wanted.customer_id, key.key)
+        if stored is None:
+            try:
+                return await self._place(wanted, key)
+            except KeyTaken:
+                stored = await self._orders.answer_to(wanted.customer_id, key.key)
+        if stored is None:
+            raise InProgress
+        if stored.fingerprint != key.fingerprint:
+            raise KeyReused
+        return Placed(stored.body, replayed=True)
+
+    async def _place(self, wanted: NewOrder, key: RequestKey | None) -> Placed:
+        items = await self._priced(wanted)
+        now = self._clock.now()
+        order = place(
+            order_id=new_id(),
+            customer_id=wanted.customer_id,
+            items=items,
+            payment_token=wanted.payment_token,
+            priority=wanted.priority,
+            scheduled_for=wanted.scheduled_for,
+            delivery_address=wanted.delivery_address,
+            notes=wanted.notes,
+            traceparent=current_traceparent(),
+            now=now,
+            charge_due_at=now + self._policy.lease,
+        )
+        body = self._render(order)
+        answer = None
+        if key is not None:
+            answer = StoredAnswer(wanted.customer_id, key.key, key.fingerprint, body, now + self._keep)
+        await self._orders.add(order, answer)
+        return Placed(body, replayed=False)
+
+    async def _priced(self, wanted: NewOrder) -> tuple[OrderedItem, ...]:
+        faults = []
+        if not self._provider.knows(wanted.payment_token):
+            faults.append(Fault("/payment/token", "The payment provider knows no such token."))
+        if wanted.scheduled_for is not None and wanted.scheduled_for < self._clock.now() - CLOCK_SKEW:
+            faults.append(Fault("/scheduled_for", "This time has passed; choose one ahead, or none for now."))
+        menu = await self._menu.current()
+        try:
+            items = pricing.price(wanted.wishes, menu)
+        except Unorderable as error:
+            if not faults:
+                raise
+            raise Unorderable([*error.faults, *faults]) from None
+        if faults:
+            raise Unorderable(faults)
+        return items

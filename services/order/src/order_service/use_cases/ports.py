@@ -1,0 +1,96 @@
+"""What the use cases need of the world; the adapters provide it, the composition root plugs it in."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from pizzeria_chassis.transaction import Transaction
+from pizzeria_contracts.menu import Menu
+
+from order_service.domain.order import Order
+from order_service.domain.records import Customer, JourneyEntry, OrderFilter, Session, StoredAnswer
+from order_service.domain.saga import Charge, Settlement
+
+
+class PaymentProvider(Protocol):
+    """The payment provider. Every call is safe to send again with the same key.
+
+    All raise ProviderUnavailable when there is no answer in time.
+    """
+
+    def knows(self, token: str) -> bool:
+        """Whether this can be the token of a card; no I/O."""
+        ...
+
+    async def charge(self, key: str, amount: Decimal, token: str) -> Charge:
+        """Capture `amount` EUR once per key: CAPTURED, DECLINED, or VOIDED when a refund came first."""
+        ...
+
+    async def lookup(self, key: str) -> Charge:
+        """What is held under the key; UNKNOWN when nothing ever arrived."""
+        ...
+
+    async def refund(self, key: str) -> Settlement:
+        """Give back whatever was captured, and take nothing under this key ever after."""
+        ...
+
+
+class MenuSource(Protocol):
+    async def current(self) -> Menu:
+        """The menu to price by. Raises MenuUnavailable."""
+        ...
+
+
+class Orders(Protocol):
+    """All orders. Whatever an order recorded is published in the transaction that saves it."""
+
+    async def get(self, order_id: str) -> Order | None: ...
+
+    async def find(self, wanted: OrderFilter) -> Sequence[Order]: ...
+
+    async def journey(self, order_id: str) -> Sequence[JourneyEntry]: ...
+
+    async def answer_to(self, customer_id: str, key: str) -> StoredAnswer | None:
+        """What was answered to this key; None when it is new or has run out."""
+        ...
+
+    async def add(self, order: Order, answer: StoredAnswer | None) -> None:
+        """Write a new order, and the answer that a repeat of the request gets.
+
+        Raises KeyTaken when another request with that key was faster; then nothing is written.
+        """
+        ...
+
+    async def change(self, order_id: str, change: Callable[[Order], None]) -> Order:
+        """Load, change, save, in one transaction that is repeated when somebody else was faster.
+
+        Raises UnknownOrder; whatever `change` raises leaves everything as it was.
+        """
+        ...
+
+    async def change_in(self, tx: Transaction, order_id: str, change: Callable[[Order], None]) -> Order:
+        """The same inside a transaction that has begun, for the consumers of events."""
+        ...
+
+    async def due(self, now: datetime, limit: int) -> Sequence[str]:
+        """Ids of orders whose next saga step anybody may take up, longest due first."""
+        ...
+
+
+class Customers(Protocol):
+    """Guests and their sessions, by the digest of the session's token."""
+
+    async def enter(self, customer: Customer, session: Session) -> None:
+        """Write a new guest and the first session."""
+        ...
+
+    async def session(self, token_sha256: str) -> Session | None: ...
+
+    async def customer(self, customer_id: str) -> Customer | None: ...
+
+    async def leave(self, token_sha256: str) -> None:
+        """End one session; harmless when it has ended."""
+        ...
+
+    async def leave_everywhere(self, customer_id: str) -> None: ...

@@ -1,0 +1,125 @@
+"""Drives every order's saga from what SQL says is due, so that any replica, or a restart, goes on.
+
+Whoever writes a step that cannot wait holds it (`Order.in_hand`) and does it at once; a step whose
+holder died is found by `poll` when its lease has run out. Doing a step twice is harmless: the
+provider knows the order's id as its key, and an answer to a step that is no longer the order's is
+dropped (ADR 0050).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+from opentelemetry.trace import SpanKind
+from pizzeria_chassis.health import OK, Check
+from pizzeria_chassis.telemetry import continue_trace
+from rediscore.clock import Clock
+
+from order_service.domain import saga
+from order_service.domain.errors import ProviderUnavailable
+from order_service.domain.order import Order, Step
+from order_service.domain.saga import Policy
+from order_service.use_cases.ports import Orders, PaymentProvider
+
+_log = structlog.get_logger(__name__)
+
+BATCH = 50
+
+
+class Saga:
+    """Runs the steps of sagas, at most `concurrency` at a time, each as a task owned here."""
+
+    def __init__(
+        self,
+        *,
+        orders: Orders,
+        provider: PaymentProvider,
+        clock: Clock,
+        policy: Policy,
+        concurrency: int = 16,
+        grace: float = 5.0,
+    ) -> None:
+        self._orders = orders
+        self._provider = provider
+        self._clock = clock
+        self._policy = policy
+        self._slots = asyncio.Semaphore(concurrency)
+        self._grace = grace
+        self._held: dict[str, Order] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
+
+    def take(self, order: Order) -> None:
+        """Do the step that this process has just taken up; called after the commit. Never blocks."""
+        if self._stopping:
+            return  # its lease runs out, somebody else does it
+        self._held[order.id] = order
+        if order.id not in self._running:
+            self._running[order.id] = asyncio.create_task(self._run(order.id), name=f"saga:{order.id}")
+
+    async def settled(self, order_id: str) -> None:
+        """Return when this process has nothing in hand for the order."""
+        task = self._running.get(order_id)
+        if task is not None:
+            await asyncio.wait({task})
+
+    async def poll(self) -> bool:
+        """Take up what is due and held by nobody. True when there may be more."""
+        now = self._clock.now()
+        due = await self._orders.due(now, BATCH)
+        for order_id in due:
+            # The step taken up comes back through `take` after the commit.
+            await self._orders.change(order_id, self._begin)
+        return len(due) == BATCH
+
+    async def start(self) -> None:
+        self._stopping = False
+
+    async def stop(self) -> None:
+        """Let running steps end within the grace time, then cancel them; others take over later."""
+        self._stopping = True
+        self._held.clear()
+        running = set(self._running.values())
+        if running:
+            _, late = await asyncio.wait(running, timeout=self._grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def checks(self) -> Mapping[str, Check]:
+        return {"saga": OK}
+
+    def _begin(self, order: Order) -> None:
+        saga.begin(order, self._clock.now(), self._policy)
+
+    async def _run(self, order_id: str) -> None:
+        try:
+            async with self._slots:
+                while (order := self._held.pop(order_id, None)) is not None:
+                    with continue_trace(
+                        order.traceparent, f"saga {order.step}", kind=SpanKind.INTERNAL, order_id=order_id
+                    ):
+                        await self._orders.change(order_id, await self._do(order))
+        except Exception as error:  # noqa: BLE001  task boundary: the lease runs out and the step is due again
+            _log.warning("saga_step_failed", order_id=order_id, exc_info=error)
+        finally:
+            del self._running[order_id]
+
+    async def _do(self, order: Order) -> Callable[[Order], None]:
+        """Ask the provider; the answer as a change to the order, whatever that has become meanwhile."""
+        try:
+            if order.step is Step.REFUND:
+                settlement = await self._provider.refund(order.id)
+                return lambda order: saga.refund_answered(order, settlement)
+            if order.step is Step.LOOKUP:
+                answer = await self._provider.lookup(order.id)
+            else:
+                answer = await self._provider.charge(order.id, order.total, order.payment.token)
+        except ProviderUnavailable as error:
+            return self._unanswered(order.step, str(error))
+        return lambda order: saga.charge_answered(order, answer, self._clock.now(), self._policy)
+
+    def _unanswered(self, step: Step | None, error: str) -> Callable[[Order], None]:
+        _log.warning("payment_provider_silent", step=step)
+        unanswered = saga.refund_unanswered if step is Step.REFUND else saga.charge_unanswered
+        return lambda order: unanswered(order, error, self._clock.now(), self._policy)

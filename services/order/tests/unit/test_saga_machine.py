@@ -1,0 +1,214 @@
+"""Property: whatever the provider, the kitchen, the guest and crashes do in whatever order,
+an order moves along the table, is captured once, and ends in exactly one way.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from order_service.domain import cancellation, saga
+from order_service.domain.errors import IllegalTransition, NotConfirmedYet, TooLateToCancel
+from order_service.domain.order import Cancellation, Order, PaymentStatus, Step, place
+from order_service.domain.saga import Charge, Policy, Settlement
+from order_service.domain.states import PROGRESS, TERMINAL, TRANSITIONS, Status, Trigger
+from pizzeria_contracts.events import OrderedItem
+
+POLICY = Policy()
+NOTHING = Decimal("0.00")
+REACHABLE = {before: {then for (b, _), then in TRANSITIONS.items() if b is before} for before in Status}
+
+
+class Provider:
+    """What an idempotent provider does, key by key; it answers nothing by itself."""
+
+    def __init__(self, total: Decimal, declines: bool) -> None:
+        self.total, self.declines = total, declines
+        self.state = Charge.UNKNOWN
+        self.captures = 0
+        self.refunded = NOTHING
+
+    def charge(self) -> Charge:
+        if self.state is Charge.UNKNOWN:
+            self.state = Charge.DECLINED if self.declines else Charge.CAPTURED
+            self.captures += self.state is Charge.CAPTURED
+        return self.state
+
+    def refund(self) -> Settlement:
+        if self.state is Charge.UNKNOWN:
+            self.state = Charge.VOIDED
+        if self.state is Charge.CAPTURED:
+            self.refunded = self.total
+        return Settlement(self.total if self.captures else NOTHING, self.refunded)
+
+
+class LifeOfAnOrder(RuleBasedStateMachine):
+    order: Order
+    provider: Provider
+
+    @initialize(declines=st.booleans())
+    def placed(self, declines: bool) -> None:
+        self.now = datetime(2026, 11, 21, tzinfo=UTC)
+        items = (OrderedItem(pizza_id="x", size="medium", quantity=2, unit_price=Decimal("12.99")),)
+        self.order = place(
+            order_id="o",
+            customer_id="c",
+            items=items,
+            payment_token="tok_approved",
+            priority="standard",
+            scheduled_for=None,
+            delivery_address=None,
+            notes=None,
+            traceparent=None,
+            now=self.now,
+            charge_due_at=self.now,
+        )
+        self.provider = Provider(self.order.total, declines)
+        self.trail = [self.order.status]
+        self.held: list[Step] = []  # steps taken up by replicas that have not reported yet
+
+    # What the saga does; a replica that was paused may report long after its lease.
+
+    @rule(seconds=st.integers(min_value=0, max_value=120))
+    def time_passes(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule()
+    def a_replica_begins_the_due_step(self) -> None:
+        step = saga.begin(self.order, self.now, POLICY)
+        if step is not None:
+            self.held.append(step)
+        self.look()
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), fate=st.sampled_from(["answered", "reply lost", "never arrived", "crashed"]))
+    def a_replica_finishes_its_step(self, data: st.DataObject, fate: str) -> None:
+        step = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+        if step is Step.REFUND:
+            self.finish_refund(fate)
+        else:
+            self.finish_charge(step, fate)
+        self.look()
+
+    def finish_charge(self, step: Step, fate: str) -> None:
+        answer = Charge.UNKNOWN
+        if fate != "never arrived":
+            answer = self.provider.charge() if step is Step.CHARGE else self.provider.state
+        if fate == "answered":
+            saga.charge_answered(self.order, answer, self.now, POLICY)
+        elif fate != "crashed":
+            saga.charge_unanswered(self.order, "time-out", self.now, POLICY)
+
+    def finish_refund(self, fate: str) -> None:
+        settlement = None if fate == "never arrived" else self.provider.refund()
+        if fate == "answered" and settlement is not None:
+            saga.refund_answered(self.order, settlement)
+        elif fate != "crashed":
+            saga.refund_unanswered(self.order, "time-out", self.now, POLICY)
+
+    # What the kitchen and the guest do; the kitchen only knows of confirmed orders.
+
+    @rule(news=st.sampled_from(["accepted", "rejected", "cancelled", "kept"]))
+    def kitchen_says(self, news: str) -> None:
+        before = self.order.status
+        try:
+            if news == "accepted":
+                saga.kitchen_accepted(self.order, self.now)
+            elif news == "rejected":
+                saga.kitchen_rejected(self.order, "out-of-stock", self.now, POLICY)
+            elif news == "cancelled":
+                saga.kitchen_cancelled(self.order, self.now, POLICY)
+            else:
+                saga.kitchen_kept(self.order)
+        except NotConfirmedYet:
+            assert before is Status.PENDING
+        self.look()
+
+    @rule(trigger=st.sampled_from(PROGRESS))
+    def kitchen_progresses(self, trigger: Trigger) -> None:
+        before = self.order.status
+        walked = saga.states.steps_until(before, trigger)
+        try:
+            if saga.kitchen_progressed(self.order, trigger):
+                for step in walked:
+                    self.trail.append(TRANSITIONS[self.trail[-1], step])
+        except NotConfirmedYet:
+            assert before is Status.PENDING
+        self.look()
+
+    @rule()
+    def guest_cancels(self) -> None:
+        before = self.order.status
+        try:
+            cancellation.request(self.order, self.now, POLICY)
+        except TooLateToCancel:
+            assert before not in (Status.PENDING, Status.CANCELLED)
+            assert before is not Status.CONFIRMED or self.order.cancellation is Cancellation.REFUSED
+        self.look()
+
+    def look(self) -> None:
+        if self.order.status is not self.trail[-1]:
+            self.trail.append(self.order.status)
+
+    @invariant()
+    def moves_along_the_table(self) -> None:
+        if hasattr(self, "trail"):
+            for before, then in zip(self.trail, self.trail[1:], strict=False):
+                assert then in REACHABLE[before], self.trail
+
+    @invariant()
+    def says_each_fact_once(self) -> None:
+        if hasattr(self, "order"):
+            said = [type(event).__name__ for event in self.order.happened]
+            assert len(said) == len(set(said)), said
+            assert ("OrderCancelled" in said) == (self.order.status is Status.CANCELLED)
+            assert ("PaymentCaptured" in said) == (self.order.payment.captured > 0)
+            assert ("PaymentRefunded" in said) == (self.order.payment.refunded > 0)
+            if "OrderConfirmed" in said:
+                assert said.index("PaymentCaptured") < said.index("OrderConfirmed")
+
+    @invariant()
+    def money_is_never_worse_than_the_truth(self) -> None:
+        if hasattr(self, "order"):
+            assert self.provider.captures <= 1
+            assert self.order.payment.captured <= self.provider.total * self.provider.captures
+            assert self.order.payment.refunded <= self.provider.refunded
+
+    def teardown(self) -> None:
+        """Faults end: due steps are done and answered, the kitchen goes on to the end."""
+        if not hasattr(self, "order"):
+            return
+        for _ in range(20):
+            self.now += timedelta(seconds=120)
+            step = saga.begin(self.order, self.now, POLICY)
+            self.look()
+            if step is Step.REFUND:
+                self.finish_refund("answered")
+            elif step is not None:
+                self.finish_charge(step, "answered")
+            self.look()
+            if self.order.status not in (Status.PENDING, Status.CANCELLED):
+                self.kitchen_progresses(Trigger.DELIVERY_COMPLETED)
+        self.moves_along_the_table()
+        self.says_each_fact_once()
+        assert self.order.ended, (self.order.status, self.order.step)
+        assert [status for status in self.trail if status in TERMINAL] == self.trail[-1:]
+        payment = self.order.payment
+        kept = self.order.total if self.order.status is Status.DELIVERED else NOTHING
+        assert payment.captured - payment.refunded == kept
+        assert payment.captured == self.provider.total * self.provider.captures
+        assert payment.refunded == self.provider.refunded
+        assert payment.status is not PaymentStatus.REFUND_PENDING
+        for trigger in Trigger:
+            with pytest.raises(IllegalTransition):
+                self.order.take(trigger)
+
+
+LifeOfAnOrder.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.proves("I1", "I2", "I7", "P4", "P5")
+class TestLifeOfAnOrder(LifeOfAnOrder.TestCase):  # type: ignore[misc,name-defined]
+    """Run by Hypothesis."""

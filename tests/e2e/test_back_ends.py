@@ -1,0 +1,27 @@
+"""Happy path and three faults, the same cases on every way to run the pizzeria."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.e2e import cases
+from tests.e2e.harness import Pizzeria
+
+BACK_ENDS = [
+    pytest.param(name, marks=[pytest.mark.xdist_group(f"e2e-{name}"), pytest.mark.timeout(seconds)])
+    # Compose builds its images first, on a new machine from nothing.
+    for name, seconds in {"embedded": 120, "postgres": 120, "compose": 600}.items()
+]
+CASES = [
+    cases.an_order_is_delivered,
+    cases.kitchen_killed_while_cooking,
+    cases.redis_wiped,
+    cases.order_killed_before_relay,
+]
+
+
+@pytest.mark.proves("P17", "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I9")
+@pytest.mark.parametrize("make_back_end", BACK_ENDS, indirect=True, scope="session")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+async def test_on_every_back_end(case: Callable[[Pizzeria], Awaitable[None]], shop: Pizzeria) -> None:
+    await case(shop)

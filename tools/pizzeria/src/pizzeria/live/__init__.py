@@ -1,0 +1,1 @@
+"""What happens in the pizzeria while one looks: orders from the event feeds, processes from the supervisor."""

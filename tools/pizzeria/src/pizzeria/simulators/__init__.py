@@ -1,0 +1,1 @@
+"""Simulated cooks, drivers and customers. They speak HTTP only and survive every fault of the services."""
