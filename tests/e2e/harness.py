@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
@@ -32,35 +32,45 @@ class Pizzeria:
     Attributes:
         diary: what the people of the tests remember; the invariants compare the system with it.
         store: a client of our own for its Redis.
+        http: a client of our own for its services.
     """
 
     diary: Diary
+    http: httpx.AsyncClient
     store: redis.asyncio.Redis
 
     def __init__(self, back_end: BackEnd) -> None:
         self.back_end = back_end
-        self._turn: Mapping[str, Iterable[str]] = {}
+        self._turn: dict[str, Iterator[str]] = {}
 
     async def __aenter__(self) -> Self:
         await self.back_end.start()
         self.diary = Diary()
-        self._http = httpx.AsyncClient(timeout=15)
+        self.http = httpx.AsyncClient(timeout=15)
         self.store = redis.asyncio.Redis.from_url(
             self.back_end.redis_url,
             socket_timeout=5,
             retry=redis.asyncio.retry.Retry(redis.backoff.ConstantBackoff(0.1), 20),
         )
-        self._turn = {service: itertools.cycle(urls) for service, urls in self.back_end.urls.items()}
+        self.ask_all()
         stations = (await self.read("kitchen", "/stations"))["items"]
-        self.diary.capacity.update({station["id"]: station["capacity"] for station in stations})
+        self.diary.capacity.update({station["station_id"]: station["capacity"] for station in stations})
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self.http.aclose()
         await self.store.aclose()
         await self.back_end.stop()
 
     # Calls
+
+    def ask_all(self) -> None:
+        """Calls go to each replica of a service in turn."""
+        self._turn = {service: itertools.cycle(urls) for service, urls in self.back_end.urls.items()}
+
+    def ask_only_first(self, *services: str) -> None:
+        """Calls to these services go to the first replica alone."""
+        self._turn |= {service: itertools.repeat(self.back_end.urls[service][0]) for service in services}
 
     async def call(
         self,
@@ -77,8 +87,8 @@ class Pizzeria:
         """One HTTP call, to each replica in turn. Raises: httpx.TransportError."""
         bearer = self.back_end.tokens[role] if role else token
         sent = dict(headers or {}) | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
-        url = next(iter(self._turn[service])) + path
-        return await self._http.request(method, url, json=body, headers=sent, timeout=seconds)
+        url = next(self._turn[service]) + path
+        return await self.http.request(method, url, json=body, headers=sent, timeout=seconds)
 
     async def read(self, service: str, path: str, role: str = "manager") -> Json:
         """The body of a GET that must succeed."""

@@ -155,8 +155,9 @@ class Processes:
 
     def _make_databases(self) -> dict[str, str]:
         for service in SERVICES:
-            made = self._postgres.exec(["psql", "-U", "test", "-c", f'CREATE DATABASE "{service}"'])
-            assert made.exit_code == 0, made.output
+            for statement in (f'DROP DATABASE IF EXISTS "{service}"', f'CREATE DATABASE "{service}"'):
+                made = self._postgres.exec(["psql", "-U", "test", "-c", statement])
+                assert made.exit_code == 0, made.output
         host, port = self._postgres.get_container_host_ip(), self._postgres.get_exposed_port(5432)
         return {service: f"postgresql://test:test@{host}:{port}/{service}" for service in SERVICES}
 

@@ -79,8 +79,8 @@ class Compose:
         # Killing by hand disables the restart policy, so it is on us to start it again.
         await self._compose("start", process)
         async with asyncio.timeout(30):
-            while await self._inspect(process, "{{.State.Health.Status}}") != "healthy":
-                await asyncio.sleep(0.1)  # noqa: ASYNC110  the engine sends us no event
+            while await self._inspect(process, "{{.State.Health.Status}}") != "healthy":  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
 
     async def incarnation(self, process: str) -> str:
         return await self._inspect(process, "{{.State.StartedAt}}")

@@ -5,38 +5,58 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import pytest
+from pizzeria.backoff import Backoff
 from pizzeria.home import Home
 from pizzeria.supervisor import SupervisorOptions
 
-STAND_IN = [sys.executable, str(Path(__file__).with_name("stand_in.py"))]
-NAMES = ("order", "order-2", "kitchen", "menu", "analytics", "simulators")
+_STAND_IN = [sys.executable, "-I", str(Path(__file__).with_name("stand_in.py"))]
 
 
 @pytest.fixture
 def options(tmp_path: Path) -> SupervisorOptions:
-    """Stand-ins in place of the services, any free port, an embedded Redis."""
+    """Stand-ins in place of the services and simulators, any free port, an embedded Redis."""
     return SupervisorOptions(
         home=Home(tmp_path / "home"),
         any_port=True,
-        commands=dict.fromkeys(NAMES, STAND_IN),
-        grace_seconds=2,
-        start_seconds=20,
+        commands=dict.fromkeys(("order", "order-2", "kitchen", "menu", "analytics", "simulators"), _STAND_IN),
+        backoff=Backoff(0.1, 1.0),
+        grace_seconds=3,
+        start_seconds=30,
     )
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int | None) -> bool:
     """Whether the process runs: a zombie, or an id that nobody has, does not."""
+    if pid is None:
+        return False
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-async def eventually(true: Callable[[], bool], what: str, *, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
-        await asyncio.sleep(0.02)
+@pytest.fixture
+def alive() -> Callable[[int | None], bool]:
+    """`is_alive`, for test files."""
+    return is_alive
+
+
+class Eventually(Protocol):
+    """Waits until something is true."""
+
+    async def __call__(self, true: Callable[[], bool], what: str, *, seconds: float = 15) -> None: ...
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    async def wait(true: Callable[[], bool], what: str, *, seconds: float = 15) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+            await asyncio.sleep(0.02)
+
+    return wait

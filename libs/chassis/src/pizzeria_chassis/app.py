@@ -71,6 +71,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.authenticator = service.authenticator
     app.state.health = health
+    app.state.asyncapi = service.asyncapi
     app.state.stopping = health.stopping
     install_problem_handlers(app)
     install_openapi(app)

@@ -21,8 +21,12 @@ LOCK_NOT_AVAILABLE: Final = "55P03"
 UNIQUE_VIOLATION: Final = "23505"
 # Connection lost, server shut down or starting, too many connections, out of resources.
 UNAVAILABLE_CLASSES: Final = ("08", "53", "57")
-SQLITE_UNAVAILABLE: Final = ("unable to open database", "disk i/o error", "database or disk is full")
-SQLITE_LOCKED: Final = ("database is locked", "database table is locked", "database schema is locked")
+SQLITE_UNAVAILABLE: Final = (
+    "is locked",  # said only after busy_timeout: a conflict that did not end
+    "unable to open database",
+    "disk i/o error",
+    "database or disk is full",
+)
 _CONSTRAINT: Final = re.compile(r'unique constraint "(?P<name>[^"]+)"')
 
 
@@ -32,27 +36,21 @@ def is_conflict(error: BaseException, retriable_constraints: Collection[str]) ->
         return True
     if not isinstance(error, DBAPIError):
         return False
-    if is_locked(error):
-        return True
     state = _sqlstate(error)
     if isinstance(error, IntegrityError) and state == UNIQUE_VIOLATION:
         # SQLite has one writer at a time: there a repeated key is never a race.
         named = _CONSTRAINT.search(str(error.orig))
         return named is not None and named["name"] in retriable_constraints
-    return state in (SERIALIZATION_FAILURE, DEADLOCK, LOCK_NOT_AVAILABLE)
-
-
-def is_locked(error: DBAPIError) -> bool:
-    return any(sign in str(error.orig).lower() for sign in SQLITE_LOCKED)
+    return state in (SERIALIZATION_FAILURE, DEADLOCK)
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the database is out of reach at the moment."""
+    """Whether the database is out of reach at the moment, or stayed locked for as long as we wait."""
     if isinstance(error, PoolTimeoutError):
         return True
     if not isinstance(error, DBAPIError):
         return False
-    if error.connection_invalidated or is_locked(error):
+    if error.connection_invalidated:
         return True
     state = _sqlstate(error)
     if state is not None:

@@ -64,7 +64,7 @@ class Database:
     ) -> T:
         """Run ``work`` in one transaction and commit it.
 
-        On a conflict with others (serialization, deadlock, lock, stale version, a retriable constraint,
+        On a conflict with others (serialization, deadlock, stale version, a retriable constraint,
         ``Conflict``) everything is rolled back and ``work`` runs again, at most ``attempts`` times in all;
         so it must do nothing outside the transaction. SQLite begins IMMEDIATE; PostgreSQL is READ
         COMMITTED, where work takes the row locks it needs. Do not call it inside itself: on SQLite the
@@ -80,11 +80,7 @@ class Database:
                 result, transaction = await self._once(work, cause)
                 break
             except Exception as error:
-                if not is_conflict(error, self._constraints):
-                    raise
-                if attempt >= self._attempts:
-                    if is_unavailable(error):
-                        raise DatabaseUnavailable("The database stays locked; try again later.") from error
+                if not is_conflict(error, self._constraints) or attempt >= self._attempts:
                     raise
                 _log.debug("transaction_retried", attempt=attempt, error=type(error).__name__)
             await asyncio.sleep(self._backoff.delay(attempt))
@@ -133,9 +129,8 @@ class Database:
         try:
             yield connection
         except (DBAPIError, PoolTimeoutError) as error:
-            # A lock is a conflict first; transact tries again before it gives up.
-            if is_unavailable(error) and not is_conflict(error, self._constraints):
-                raise DatabaseUnavailable("The database went away.") from error
+            if is_unavailable(error):
+                raise DatabaseUnavailable("The database went away or stays locked.") from error
             raise
         finally:
             await connection.close()

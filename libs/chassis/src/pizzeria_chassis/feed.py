@@ -67,7 +67,7 @@ class FeedClient:
     """Reads another service's feed. Every call is a read with a timeout of 5 s and is not retried."""
 
     def __init__(
-        self, url: str, token: SecretStr, *, transport: httpx.AsyncBaseTransport | None = None
+        self, url: str, token: SecretStr | None, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._token = token
         self._url = url
@@ -93,11 +93,12 @@ class FeedClient:
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
+            token = self._token.get_secret_value() if self._token is not None else ""
             self._client = httpx.AsyncClient(
                 base_url=self._url,
                 timeout=TIMEOUT,
                 transport=self._transport,
-                headers={"Authorization": f"Bearer {self._token.get_secret_value()}"},
+                headers={"Authorization": f"Bearer {token}"},
             )
         return self._client
 

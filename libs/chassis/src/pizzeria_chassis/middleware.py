@@ -51,7 +51,10 @@ class RequestContext:
             await send(message)
 
         with continue_trace(
-            headers.get("traceparent"), f"{scope['method']}", kind=SpanKind.SERVER, request_id=request_id
+            headers.get("traceparent"),
+            f"HTTP {scope['method']}",
+            kind=SpanKind.SERVER,
+            request_id=request_id,
         ):
             try:
                 await self._app(scope, receive, send_with_id)

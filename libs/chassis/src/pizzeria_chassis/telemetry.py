@@ -89,7 +89,11 @@ def stop_tracing() -> None:
 
 @contextmanager
 def continue_trace(
-    traceparent: str | None, name: str, *, kind: SpanKind = SpanKind.CONSUMER, **attributes: str
+    traceparent: str | None,
+    name: str,
+    *,
+    kind: SpanKind = SpanKind.CONSUMER,
+    **attributes: str,
 ) -> Iterator[None]:
     """Do the enclosed work as part of the trace of ``traceparent``, or of a new one.
 

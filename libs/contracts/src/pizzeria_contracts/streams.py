@@ -17,6 +17,7 @@ __all__ = [
     "ORDER_GROUP",
     "STREAM_TYPES",
     "stream_of",
+    "subject_name",
 ]
 
 ORDERS: Final = "orders.events"
@@ -51,3 +52,14 @@ def stream_of(payload: Payload | type[Payload]) -> str:
         return _STREAM_OF[model]
     except KeyError:
         raise LookupError(f"{model.__name__} has no stream; add it to pizzeria_contracts.events") from None
+
+
+def subject_name(event_type: str) -> str:
+    """Return what the subject of events of this type is called in logs: order_id, pizza_id or ingredient."""
+    match event_type.split(".")[1:2]:
+        case ["menu"]:
+            return "pizza_id"
+        case ["stock"]:
+            return "ingredient"
+        case _:
+            return "order_id"

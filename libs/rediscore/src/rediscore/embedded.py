@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from rediscore.errors import RediscoreError
 
@@ -242,7 +244,13 @@ class EmbeddedServer:
                     return
 
     def _client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, password=self.password, socket_timeout=5, socket_connect_timeout=1)
+        return redis.Redis(
+            port=self.port,
+            password=self.password,
+            socket_timeout=5,
+            socket_connect_timeout=1,
+            retry=Retry(NoBackoff(), 0),
+        )
 
     def _log_end(self) -> str:
         log = self.directory / "server.log"

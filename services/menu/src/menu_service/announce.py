@@ -1,17 +1,25 @@
 """After a change: a new copy in Redis, and a hint to whoever shows the menu."""
 
+from dataclasses import dataclass
+
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.channels import MENU_INVALIDATE
-from rediscore.streams.live import LiveChannels
+from rediscore.streams import LiveChannels
 
 from menu_service.reading import Reader
 
 
-def announce(tx: Transaction, reader: Reader, live: LiveChannels) -> None:
-    """Once the transaction is committed, renew the copy, then say that it is new."""
+@dataclass(frozen=True)
+class Announcer:
+    """Call it in a transaction that changes the menu."""
 
-    async def hook() -> None:
-        await reader.refresh()
-        await live.notify(MENU_INVALIDATE, {})
+    reader: Reader
+    live: LiveChannels
 
-    tx.after_commit(hook)
+    def __call__(self, tx: Transaction) -> None:
+        """Once ``tx`` is committed, renew the copy, then say that it is new."""
+        tx.after_commit(self._announce)
+
+    async def _announce(self) -> None:
+        await self.reader.refresh()
+        await self.live.notify(MENU_INVALIDATE, {})

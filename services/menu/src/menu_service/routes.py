@@ -9,10 +9,9 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.openapi import problems
 from pizzeria_chassis.problems import not_found
 from pizzeria_chassis.transaction import Transaction
-from rediscore.streams.live import LiveChannels
 
 from menu_service import changes
-from menu_service.announce import announce
+from menu_service.announce import Announcer
 from menu_service.bodies import NewPizza, PizzaChange, Slug
 from menu_service.pizzas import Item, Pizza
 from menu_service.preconditions import IfMatch, IfNoneMatch, matching, matching_or_new
@@ -52,7 +51,7 @@ def public_router(reader: Reader) -> APIRouter:
     return router
 
 
-def staff_router(database: Database, reader: Reader, live: LiveChannels) -> APIRouter:
+def staff_router(database: Database, announce: Announcer) -> APIRouter:
     """What managers may change. Each change is one transaction with its one event."""
     router = APIRouter(tags=["staff"], dependencies=[Depends(require("manager"))])
     refused = problems(
@@ -73,7 +72,7 @@ def staff_router(database: Database, reader: Reader, live: LiveChannels) -> APIR
         """Replace a pizza (with If-Match) or add a new one."""
 
         async def work(tx: Transaction) -> tuple[Pizza, bool]:
-            announce(tx, reader, live)
+            announce(tx)
             return await changes.put(tx, pizza_id, body, matching_or_new(if_match, if_none_match))
 
         pizza, new = await database.transact(work)
@@ -88,7 +87,7 @@ def staff_router(database: Database, reader: Reader, live: LiveChannels) -> APIR
         """Change some fields of a pizza. `available: false` takes it off the menu for the time being."""
 
         async def work(tx: Transaction) -> Pizza:
-            announce(tx, reader, live)
+            announce(tx)
             return await changes.patch(tx, pizza_id, body, matching(if_match))
 
         return _answer(await database.transact(work))
@@ -102,7 +101,7 @@ def staff_router(database: Database, reader: Reader, live: LiveChannels) -> APIR
         """Take a pizza off the menu for good."""
 
         async def work(tx: Transaction) -> None:
-            announce(tx, reader, live)
+            announce(tx)
             await changes.remove(tx, pizza_id, matching(if_match))
 
         await database.transact(work)

@@ -2,32 +2,42 @@
 
 from dataclasses import replace
 
+from pizzeria_chassis.consumer import EventConsumer
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import StockLow, StockRestored
 from rediscore.streams import CloudEvent
 from sqlalchemy import insert, select, update
 
 from menu_service import pizzas
+from menu_service.announce import Announcer
 from menu_service.changes import record
 from menu_service.tables import stock
 
 
-async def on_stock_low(tx: Transaction, event: CloudEvent[StockLow]) -> None:
-    """Withdraw every pizza that needs the ingredient."""
-    await _note(tx, event, low=True)
+def subscribe(kitchen: EventConsumer, announce: Announcer) -> None:
+    """Handle what the kitchen tells about its stock, and nothing else of it."""
+
+    @kitchen.on(StockLow)
+    async def withdraw(tx: Transaction, event: CloudEvent[StockLow]) -> None:
+        announce(tx)
+        await note(tx, event.data.ingredient, event.sequence or 0, low=True)
+
+    @kitchen.on(StockRestored)
+    async def bring_back(tx: Transaction, event: CloudEvent[StockRestored]) -> None:
+        announce(tx)
+        await note(tx, event.data.ingredient, event.sequence or 0, low=False)
+
+    kitchen.ignore_rest()
 
 
-async def on_stock_restored(tx: Transaction, event: CloudEvent[StockRestored]) -> None:
-    """Bring back every pizza that lacked this ingredient alone and that staff offer."""
-    await _note(tx, event, low=False)
+async def note(tx: Transaction, ingredient: str, sequence: int, *, low: bool) -> None:
+    """Note that an ingredient is low or no longer so, and withdraw or bring back the pizzas made with it.
 
-
-async def _note(
-    tx: Transaction, event: CloudEvent[StockLow] | CloudEvent[StockRestored], *, low: bool
-) -> None:
+    A pizza comes back when nothing else of it is low and staff offer it. `sequence` is that of the event
+    among those about this ingredient; what is older than the newest known changes nothing.
+    """
     await pizzas.lock_menu(tx.session)
-    ingredient = event.data.ingredient
-    if not await _is_news(tx, ingredient, event.sequence or 0, low=low):
+    if not await _is_news(tx, ingredient, sequence, low=low):
         return
     for before in await pizzas.load_all(tx.session):
         if ingredient not in before.ingredients:
@@ -42,14 +52,11 @@ async def _note(
 
 async def _is_news(tx: Transaction, ingredient: str, sequence: int, *, low: bool) -> bool:
     # A dead letter may be redriven after a newer event of its ingredient: it says nothing any more.
-    known = (
-        await tx.session.execute(select(stock.c.sequence).where(stock.c.ingredient == ingredient))
-    ).scalar_one_or_none()
+    query = select(stock.c.sequence).where(stock.c.ingredient == ingredient)
+    known = (await tx.session.execute(query)).scalar_one_or_none()
     values = {"ingredient": ingredient, "low": low, "sequence": sequence}
     if known is None:
         await tx.session.execute(insert(stock).values(values))
-        return True
-    if sequence <= known:
-        return False
-    await tx.session.execute(update(stock).where(stock.c.ingredient == ingredient).values(values))
-    return True
+    elif sequence > known:
+        await tx.session.execute(update(stock).where(stock.c.ingredient == ingredient).values(values))
+    return known is None or sequence > known

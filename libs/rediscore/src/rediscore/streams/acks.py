@@ -43,6 +43,7 @@ class AckBatcher:
         self._ids: list[bytes] = []
         self._cleared: list[bytes] = []
         self._some = asyncio.Event()
+        self._sending = asyncio.Lock()
 
     def add(self, entry_id: bytes | None, *, failure_field: bytes | None = None) -> None:
         """Acknowledge this entry soon, and forget its failures if it had any."""
@@ -73,20 +74,21 @@ class AckBatcher:
 
         Raises: redis-py's ConnectionError or TimeoutError; what was not confirmed is kept.
         """
-        self._some.clear()
-        while self._ids or self._cleared:
-            ids, cleared = self._ids[:_BATCH], self._cleared[:_BATCH]
-            try:
-                await self._send(ids, cleared)
-            except TRANSIENT:
-                self._some.set()
-                raise
-            except redis.exceptions.ResponseError as error:
-                # The key is no stream any more: there is nothing left to acknowledge.
-                log.warning("stream_ack_refused", extra={"stream": self._stream, "error": str(error)})
-            del self._ids[: len(ids)]
-            del self._cleared[: len(cleared)]
-            self._acknowledged(ids)
+        async with self._sending:
+            self._some.clear()
+            while self._ids or self._cleared:
+                ids, cleared = self._ids[:_BATCH], self._cleared[:_BATCH]
+                try:
+                    await self._send(ids, cleared)
+                except TRANSIENT:
+                    self._some.set()
+                    raise
+                except redis.exceptions.ResponseError as error:
+                    # The key is no stream any more: there is nothing left to acknowledge.
+                    log.warning("stream_ack_refused", extra={"stream": self._stream, "error": str(error)})
+                del self._ids[: len(ids)]
+                del self._cleared[: len(cleared)]
+                self._acknowledged(ids)
 
     async def _send(self, ids: list[bytes], cleared: list[bytes]) -> None:
         if not cleared:

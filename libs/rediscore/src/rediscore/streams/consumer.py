@@ -25,6 +25,7 @@ from rediscore.streams.partitions import stream_names
 from rediscore.streams.policy import RetryPolicy
 from rediscore.streams.reader import Reader, pause
 from rediscore.streams.session import ReaderSettings, Stopping
+from rediscore.streams.subscriber import Mode, Subscriber
 
 if TYPE_CHECKING:
     from faststream.redis import RedisBroker

@@ -119,8 +119,9 @@ class Session:
         return bound - dispatcher.size
 
     async def emptied(self) -> None:
-        """Wait until nothing is in memory."""
+        """Wait until nothing is in memory and Redis knows all that has ended."""
         await self.dispatcher.until(lambda: self.dispatcher.size == 0)
+        await self.acks.flush()
 
     def admit(self, works: Sequence[Work]) -> None:
         """Take works in that are not here yet."""

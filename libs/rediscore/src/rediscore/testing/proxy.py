@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -28,7 +29,7 @@ class FaultProxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
-        self._links: set[_Link] = set()
+        self.links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self._open.set()
@@ -38,6 +39,8 @@ class FaultProxy:
         """Seconds that each chunk of a reply waits."""
         self.swallowed = 0
         """Replies lost so far; look here to know that the fault has happened."""
+        self.on_swallow: Callable[[], Awaitable[None]] | None = None
+        """Runs when a reply is lost, before the client can notice."""
 
     @property
     def port(self) -> int:
@@ -67,7 +70,7 @@ class FaultProxy:
 
     def reset(self) -> None:
         """Break every connection; new ones are welcome."""
-        for link in list(self._links):
+        for link in list(self.links):
             link.abort()
 
     def cut(self) -> None:
@@ -114,14 +117,14 @@ class FaultProxy:
             writer.transport.abort()
             return
         link = _Link(writer, server_writer)
-        self._links.add(link)
+        self.links.add(link)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._requests(reader, server_writer, link))
                 group.create_task(self._replies(server_reader, writer, link))
         finally:
             link.abort()
-            self._links.discard(link)
+            self.links.discard(link)
 
     async def _requests(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, link: _Link) -> None:
         with contextlib.suppress(OSError):
@@ -139,6 +142,8 @@ class FaultProxy:
             while data := await source.read(65536):
                 if link.swallowing:
                     self.swallowed += 1
+                    if self.on_swallow is not None:
+                        await self.on_swallow()
                     break
                 if self.latency:
                     await asyncio.sleep(self.latency)

@@ -78,7 +78,7 @@ def cooking_router(kitchen: Kitchen) -> APIRouter:
     async def claim(
         request: Request, station_id: Slug, _: Cook, body: Claim | None = None, key: Key = None
     ) -> HeldTicket | Response:
-        """Take the next ticket, under a lease. The same Idempotency-Key gives the same ticket while it is held."""
+        """Take the next ticket, under a lease. While it is held, the same Idempotency-Key gives it again."""
         ticket = await commands.claim_ticket(
             station_id,
             claim_id=f"{station_id}:{key or new_id()}",

@@ -3,8 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
@@ -37,21 +36,30 @@ def live_router(channels: LiveChannels) -> APIRouter:
 
 
 async def _hints(channels: LiveChannels, stopping: asyncio.Event) -> AsyncIterator[str]:
-    yield ": listening\n\n"
-    async with aclosing(channels.listen(LIVE_KITCHEN)) as hints:
-        stop = asyncio.create_task(stopping.wait())
-        hint = asyncio.create_task(anext(hints))
-        try:
-            while not stop.done():
-                await asyncio.wait(
-                    {stop, hint}, timeout=KEEP_ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
-                if hint.done():
-                    yield f"event: changed\ndata: {json.dumps(hint.result())}\n\n"
-                    hint = asyncio.create_task(anext(hints))
-                elif not stop.done():
-                    yield ": still here\n\n"
-        finally:
-            stop.cancel()
-            hint.cancel()
-            await asyncio.wait({stop, hint})
+    heard: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+    async def hear() -> None:
+        async for hint in channels.listen(LIVE_KITCHEN):
+            heard.put_nowait(hint)
+
+    async def end() -> None:
+        await stopping.wait()
+        heard.put_nowait(None)
+
+    tasks = [asyncio.create_task(hear(), name="live-hear"), asyncio.create_task(end(), name="live-end")]
+    try:
+        yield ": listening\n\n"
+        while True:
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                    hint = await heard.get()
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            if hint is None:
+                return
+            yield f"event: changed\ndata: {json.dumps(hint)}\n\n"
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import httpx
 import structlog
 from pizzeria_chassis.database import Database
-from pizzeria_chassis.transaction import Transaction
 from pizzeria_chassis.errors import DatabaseUnavailable
 from pizzeria_chassis.health import OK, Check
 from pizzeria_chassis.telemetry import trace_headers
+from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.menu import Menu
 from pydantic import ValidationError
 from rediscore.clock import Clock

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 
 from pizzeria_chassis.columns import AmountColumn, BigId, UtcDateTime
 from pizzeria_chassis.database import Database
-from pizzeria_chassis.transaction import Transaction
 from pizzeria_chassis.errors import DatabaseUnavailable
+from pizzeria_chassis.transaction import Transaction
 from sqlalchemy import Column, Index, PrimaryKeyConstraint, String, Table, insert, select, update
 
 from order_service.adapters.tables import metadata
@@ -50,9 +50,6 @@ movements: Final = Table(
     Column("at", UtcDateTime, nullable=False),
     Index("ix_provider_movements_key", "key"),
 )
-
-# Two first calls under one key at once: the constraint refuses the second, which then runs again.
-RACES: Final = frozenset({"pk_provider_holdings"})
 
 
 class SandboxProvider:

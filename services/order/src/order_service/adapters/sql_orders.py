@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pizzeria_chassis.conflicts import Conflict
 from pizzeria_chassis.database import Database
-from pizzeria_chassis.transaction import Transaction
 from pizzeria_chassis.telemetry import current_trace_id
+from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import Payload, PaymentCaptured, PaymentDeclined, PaymentRefunded
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError

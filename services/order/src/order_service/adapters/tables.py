@@ -18,6 +18,9 @@ from sqlalchemy import (
 
 metadata: Final = MetaData()
 
+# Keys that only a race between replicas can repeat; the slower transaction runs again.
+RACES: Final = frozenset({"pk_provider_holdings", "pk_menu_copy"})
+
 customers: Final = Table(
     "customers",
     metadata,
@@ -91,6 +94,7 @@ idempotency: Final = Table(
     Column("customer_id", String(36), nullable=False),
     Column("key", String(255), nullable=False),
     Column("fingerprint", String(64), nullable=False),
+    Column("order_id", String(36), nullable=False),
     Column("body", Text, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     PrimaryKeyConstraint("customer_id", "key", name="pk_idempotency"),
@@ -113,7 +117,8 @@ journey: Final = Table(
 menu_copy: Final = Table(
     "menu_copy",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("id", Integer, nullable=False),
     Column("document", Text, nullable=False),
     Column("fetched_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("id", name="pk_menu_copy"),
 )

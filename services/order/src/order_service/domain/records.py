@@ -12,6 +12,7 @@ class StoredAnswer:
     customer_id: str
     key: str
     fingerprint: str
+    order_id: str
     body: str
     expires_at: datetime
 

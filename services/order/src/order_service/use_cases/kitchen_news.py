@@ -25,7 +25,6 @@ from order_service.domain.saga import Policy
 from order_service.domain.states import Trigger
 from order_service.use_cases.ports import Orders
 
-
 PayloadT = TypeVar("PayloadT", bound=Payload)
 
 
@@ -82,7 +81,9 @@ class KitchenNews:
     async def _progress(self, tx: Transaction, event: CloudEvent[PayloadT], trigger: Trigger) -> None:
         await self._tell(tx, event, lambda order: saga.kitchen_progressed(order, trigger))
 
-    async def _tell(self, tx: Transaction, event: CloudEvent[PayloadT], hear: Callable[[Order], bool]) -> None:
+    async def _tell(
+        self, tx: Transaction, event: CloudEvent[PayloadT], hear: Callable[[Order], bool]
+    ) -> None:
         def change(order: Order) -> None:
             mattered = hear(order)
             detail = event.data.model_dump(mode="json") | {"status": order.status}

@@ -46,6 +46,7 @@ class RequestKey:
 class Placed:
     """The body of the answer; `replayed` when it was given before."""
 
+    order_id: str
     body: str
     replayed: bool
 
@@ -107,7 +108,7 @@ class PlaceOrder:
             raise InProgress
         if stored.fingerprint != key.fingerprint:
             raise KeyReused
-        return Placed(stored.body, replayed=True)
+        return Placed(stored.order_id, stored.body, replayed=True)
 
     async def _place(self, wanted: NewOrder, key: RequestKey | None) -> Placed:
         items = await self._priced(wanted)
@@ -128,9 +129,16 @@ class PlaceOrder:
         body = self._render(order)
         answer = None
         if key is not None:
-            answer = StoredAnswer(wanted.customer_id, key.key, key.fingerprint, body, now + self._keep)
+            answer = StoredAnswer(
+                customer_id=wanted.customer_id,
+                key=key.key,
+                fingerprint=key.fingerprint,
+                order_id=order.id,
+                body=body,
+                expires_at=now + self._keep,
+            )
         await self._orders.add(order, answer)
-        return Placed(body, replayed=False)
+        return Placed(order.id, body, replayed=False)
 
     async def _priced(self, wanted: NewOrder) -> tuple[OrderedItem, ...]:
         faults = []

@@ -1,1 +1,1 @@
-"""What happens in the pizzeria while one looks: orders from the event feeds, processes from the supervisor."""
+"""What happens in the pizzeria while one looks: orders from the event feeds, health, the kitchen."""

@@ -14,6 +14,8 @@ _FEED_SECONDS = 0.25
 _LOOK_SECONDS = 1.0
 _TIMEOUT_SECONDS = 2.0
 _PAGE = 500
+_NO_ANSWER = (httpx.HTTPError, ValueError, KeyError)
+"""Not there, refusing, or something else that listens on the port."""
 
 
 @dataclass(slots=True)
@@ -22,7 +24,7 @@ class Picture:
 
     board: Board = field(default_factory=Board)
     stations: list[dict[str, Any]] = field(default_factory=list)
-    queued: int | None = None
+    queued: str | None = None
     health: dict[str, str] = field(default_factory=dict)
 
 
@@ -62,7 +64,7 @@ class Watcher:
                 if after is None:
                     after = (await self._get(client, service, "/events/head"))["position"] or 0
                 page = (await self._get(client, service, f"/events?after={after}&limit={_PAGE}"))["items"]
-            except httpx.HTTPError:
+            except _NO_ANSWER:
                 page = []
             for event in page:
                 if (move := self.picture.board.fold(event)) is not None:
@@ -74,8 +76,9 @@ class Watcher:
     async def _look_at_kitchen(self, client: httpx.AsyncClient, service: str) -> None:
         try:
             self.picture.stations = (await self._get(client, service, "/stations"))["items"]
-            self.picture.queued = len((await self._get(client, service, "/queue"))["items"])
-        except httpx.HTTPError:
+            queue = await self._get(client, service, "/queue?limit=100")
+            self.picture.queued = f"{len(queue['items'])}{'+' if queue['next'] else ''}"
+        except _NO_ANSWER:
             self.picture.queued = None
 
     async def _look_at_health(self, client: httpx.AsyncClient, service: str) -> None:
@@ -84,7 +87,7 @@ class Watcher:
             report = (await client.get(f"{self._state.services[service].url}/health/ready")).json()
             health = report["status"]
             reasons = describe_checks(report["checks"])
-        except (httpx.HTTPError, ValueError):
+        except _NO_ANSWER:
             health = "down"
         before = self.picture.health.get(service, "ready")
         self.picture.health[service] = health
@@ -115,5 +118,5 @@ def describe_checks(checks: Mapping[str, Mapping[str, Any]]) -> str:
     return "; ".join(
         f"{name}: {check.get('reason') or check['status']}"
         for name, check in checks.items()
-        if check["status"] not in ("ready", "ok")
+        if check["status"] != "ok"
     )

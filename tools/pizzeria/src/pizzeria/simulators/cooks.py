@@ -65,6 +65,6 @@ async def run_cooks(kitchen: Api, *, random: Random) -> None:
     async with asyncio.TaskGroup() as group:
         for station in stations:
             for number in range(station["capacity"]):
-                cook = Cook(kitchen, station["id"], random=random)
-                name = f"cook {number + 1} at {station['id']}"
+                cook = Cook(kitchen, station["station_id"], random=random)
+                name = f"cook {number + 1} at {station['station_id']}"
                 group.create_task(for_ever(name, cook.step, random=random), name=name)

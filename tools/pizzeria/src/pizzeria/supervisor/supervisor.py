@@ -109,7 +109,7 @@ class Supervisor:
             for group in (self._named(SIMULATORS), others, self._named(REDIS)):
                 await asyncio.gather(*(keeper.stop(grace) for keeper in group))
         finally:
-            self._kill_all()  # only a cancelled stop leaves some
+            self.kill_all()  # only a cancelled stop leaves some
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -140,6 +140,11 @@ class Supervisor:
         """SIGKILL to one process; it is started again unless restarts are off."""
         self._keepers[name].signal(signal.SIGKILL)
 
+    def kill_all(self) -> None:
+        """SIGKILL to all processes: for those who do not want to wait for `stop`."""
+        for keeper in self._keepers.values():
+            keeper.program.signal(signal.SIGKILL)
+
     def pause(self, name: str) -> None:
         """SIGSTOP: the process does nothing until `resume`, its connections stay open."""
         self._keepers[name].signal(signal.SIGSTOP)
@@ -161,10 +166,6 @@ class Supervisor:
         """Make the embedded Redis lose everything that it holds, while it runs."""
         if self._redis is not None:
             await self._redis.wipe()
-
-    def _kill_all(self) -> None:
-        for keeper in self._keepers.values():
-            keeper.program.signal(signal.SIGKILL)
 
     def _prepare_folders(self) -> None:
         if self.options.fresh:

@@ -109,7 +109,7 @@ local function repeated(entry, token, how)
 end
 
 local function forget(set, keep, limit)
-  local old = redis.call('ZRANGE', set, '-inf', '(' .. string.format('%.0f', NOW - keep), 'BYSCORE', 'LIMIT', 0, limit)
+  local old = redis.call('ZRANGE', set, '-inf', NOW - keep, 'BYSCORE', 'LIMIT', 0, limit)
   if #old > 0 then
     redis.call('ZREM', set, unpack(old))
     redis.call('HDEL', ENTRIES, unpack(old))

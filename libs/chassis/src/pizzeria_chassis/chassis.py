@@ -1,0 +1,201 @@
+"""The parts that every service has, wired: a service's composition root starts from here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from pizzeria_contracts.events import payload_model
+from pizzeria_contracts.streams import STREAM_TYPES
+from prometheus_client import CollectorRegistry
+from rediscore.client import RedisConnections
+from rediscore.clock import Clock, SystemClock
+from rediscore.keys import KeySpace
+from rediscore.streams import LiveChannels, ReliableStreams
+
+from pizzeria_chassis.app import Service, create_app
+from pizzeria_chassis.auth import Authenticator
+from pizzeria_chassis.consumer import EventConsumer
+from pizzeria_chassis.database import Database
+from pizzeria_chassis.errors import ChassisError, DatabaseUnavailable
+from pizzeria_chassis.feed import FeedClient, feed_router
+from pizzeria_chassis.health import Check, Component
+from pizzeria_chassis.metrics import EventMetrics
+from pizzeria_chassis.migrations import migrate
+from pizzeria_chassis.outbox import Relay
+from pizzeria_chassis.positions_router import positions_router
+from pizzeria_chassis.settings import ServiceSettings
+
+__all__ = ["Chassis"]
+
+_log = structlog.get_logger(__name__)
+
+DATABASE_PATIENCE: Final = 30.0
+
+
+class Chassis:
+    """Database, Redis, streams, relay, authentication and metrics of one service. Making it does no I/O.
+
+    Args:
+        package: import name of the service; its ``migrations`` are run at start.
+        publishes: the stream that this service's events travel on, None when it has none.
+        required: names of the checks without which the service is not ready: ``database``, ``redis``, ….
+        retriable_constraints: see ``Database``.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        package: str,
+        description: str,
+        publishes: str | None = None,
+        required: Collection[str] = ("database",),
+        retriable_constraints: Collection[str] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        name = settings.service_name
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.registry = CollectorRegistry()
+        self.event_metrics = EventMetrics(self.registry)
+        self.connections = RedisConnections(settings.redis)
+        self.keys = KeySpace(name)
+        self.live = LiveChannels(self.connections)
+        self.database = Database(
+            settings.database_url.get_secret_value(),
+            source=f"/pizzeria/{name}",
+            retriable_constraints=retriable_constraints,
+            clock=self.clock,
+        )
+        self.streams = ReliableStreams(self.connections, group=name, keys=self.keys, registry=self.registry)
+        self.authenticator = Authenticator(settings.tokens)
+        self._package = package
+        self._description = description
+        self._required = frozenset(required)
+        self._consumers: list[EventConsumer] = []
+        self._components: list[Component] = []
+        self._relay: Relay | None = None
+        if publishes is not None:
+            self.streams.publishes(publishes, {t: payload_model(t) for t in sorted(STREAM_TYPES[publishes])})
+            self._relay = Relay(
+                self.database,
+                self.connections,
+                streams=[publishes],
+                partitions=settings.stream_partitions,
+                metrics=self.event_metrics,
+            )
+
+    def consumer(self, stream: str, *, upstream: str) -> EventConsumer:
+        """Declare that this service consumes ``stream``, whose owner answers at the address ``upstream``."""
+        token = self.settings.tokens.get("service")
+        consumer = EventConsumer(
+            database=self.database,
+            streams=self.streams,
+            stream=stream,
+            feed=FeedClient(upstream, token),
+            partitions=self.settings.stream_partitions,
+            metrics=self.event_metrics,
+        )
+        self._consumers.append(consumer)
+        return consumer
+
+    def add(self, component: Component) -> None:
+        """Run ``component`` with the service: started after the relay, before any event is consumed."""
+        self._components.append(component)
+
+    def app(self, *routers: APIRouter) -> FastAPI:
+        """Return the service's app with these routers and everything that all services have."""
+        components: list[Component] = [_DatabaseComponent(self.database, self._package)]
+        components.append(_Closer(self.connections.aclose))
+        components.append(_Closer(self.live.aclose))
+        if self._relay is not None:
+            components.append(self._relay)
+        components += self._components
+        if self._consumers:
+            components.append(_StreamsComponent(self.streams, self.settings.grace_seconds))
+            components += self._consumers
+        return create_app(
+            Service(
+                name=self.settings.service_name,
+                description=self._description,
+                authenticator=self.authenticator,
+                routers=[*routers, positions_router(self.database), feed_router(self.database)],
+                components=components,
+                probes={"database": self.database.ping, "redis": self.connections.ping},
+                required=self._required,
+                asyncapi=self.asyncapi,
+                registry=self.registry,
+            )
+        )
+
+    def asyncapi(self) -> dict[str, object]:
+        """Return the AsyncAPI document of what this service publishes and consumes."""
+        return self.streams.asyncapi(self.settings.service_name, "0.1.0")
+
+
+class _DatabaseComponent:
+    """Migrates at start, waiting up to 30 s for a database that is still coming up."""
+
+    def __init__(self, database: Database, package: str) -> None:
+        self._database = database
+        self._package = package
+
+    async def start(self) -> None:
+        deadline = self._database.clock.monotonic() + DATABASE_PATIENCE
+        while True:
+            try:
+                await migrate(self._database, self._package)
+                return
+            except DatabaseUnavailable:
+                if self._database.clock.monotonic() > deadline:
+                    raise ChassisError(
+                        "The database did not answer for 30 s; start it, or correct DATABASE_URL."
+                    ) from None
+                _log.info("waiting_for_database")
+            await asyncio.sleep(0.5)
+
+    async def stop(self) -> None:
+        await self._database.aclose()
+
+    def checks(self) -> Mapping[str, Check]:
+        return {}
+
+
+class _StreamsComponent:
+    """The readers of all consumed streams."""
+
+    def __init__(self, streams: ReliableStreams, grace: float) -> None:
+        self._streams = streams
+        self._grace = grace
+
+    async def start(self) -> None:
+        await self._streams.start()
+
+    async def stop(self) -> None:
+        await self._streams.stop(self._grace)
+
+    def checks(self) -> Mapping[str, Check]:
+        return {
+            f"stream:{name}": Check("ok", "" if result.status == "reading" else result.status)
+            if result.healthy
+            else Check("down", result.reason)
+            for name, result in self._streams.checks().items()
+        }
+
+
+class _Closer:
+    """Closes something at the end."""
+
+    def __init__(self, close: Callable[[], Awaitable[None]]) -> None:
+        self._close = close
+
+    async def start(self) -> None:
+        return
+
+    async def stop(self) -> None:
+        await self._close()
+
+    def checks(self) -> Mapping[str, Check]:
+        return {}

@@ -1,0 +1,116 @@
+"""Databases of both flavours, a Redis that a test may wipe, and two chassis that talk to each other."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+import structlog
+from pizzeria_chassis.database import Database
+from pizzeria_chassis.testing import TOKENS, create_chassis_tables_now
+from pydantic import SecretStr
+from rediscore.client import RedisConnections
+from rediscore.settings import RedisSettings
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+OWN_DB = 9
+
+
+@pytest.fixture(scope="session")
+def postgres_server(containers: bool) -> Iterator[str | None]:
+    """Address of a PostgreSQL server, None where no container engine answers."""
+    if given := os.environ.get("TEST_POSTGRES_URL"):
+        yield given
+        return
+    if not containers:
+        yield None
+        return
+    from testcontainers.community.postgres import PostgresContainer
+
+    with PostgresContainer("postgres:17-alpine", driver=None) as container:
+        yield container.get_connection_url()
+
+
+@pytest_asyncio.fixture
+async def postgres_url(postgres_server: str | None) -> AsyncIterator[str]:
+    """Address of an empty PostgreSQL database of this test's own."""
+    if postgres_server is None:
+        pytest.skip("no container engine answers: PostgreSQL is not tested here")
+    name = f"test_{uuid4().hex[:12]}"
+    admin = create_async_engine(
+        make_url(postgres_server).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT"
+    )
+    async with admin.connect() as connection:
+        await connection.execute(text(f"CREATE DATABASE {name}"))
+    yield make_url(postgres_server).set(drivername="postgresql", database=name).render_as_string(False)
+    async with admin.connect() as connection:
+        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    await admin.dispose()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/{uuid4().hex[:8]}.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The same test on both databases."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
+
+
+@pytest_asyncio.fixture
+async def open_database() -> AsyncIterator[Callable[..., Database]]:
+    """Open databases that are closed at the end of the test; several on one address are replicas."""
+    opened: list[Database] = []
+
+    def open_one(url: str, source: str = "/pizzeria/kitchen") -> Database:
+        database = Database(url, source=source, retriable_constraints={"pk_counters"})
+        opened.append(database)
+        return database
+
+    yield open_one
+    for database in opened:
+        await database.aclose()
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str, open_database: Callable[..., Database]) -> Database:
+    """A database with the tables of the chassis, once per flavour."""
+    database = open_database(database_url)
+    await create_chassis_tables_now(database)
+    return database
+
+
+@pytest_asyncio.fixture
+async def own_redis(redis_url: str) -> RedisSettings:
+    """A numbered database of the session's server, empty: the names of streams are the same in all tests."""
+    settings = RedisSettings.from_url(redis_url).model_copy(update={"db": OWN_DB})
+    connections = RedisConnections(settings)
+    await connections.commands.flushdb()
+    await connections.aclose()
+    return settings
+
+
+@pytest_asyncio.fixture
+async def own_connections(own_redis: RedisSettings) -> AsyncIterator[RedisConnections]:
+    connections = RedisConnections(own_redis)
+    yield connections
+    await connections.aclose()
+
+
+@pytest.fixture
+def tokens() -> dict[str, SecretStr]:
+    return {f"{role}_token": SecretStr(token) for role, token in TOKENS.items()}
+
+
+@pytest.fixture(autouse=True)
+def _quiet_logs() -> Iterator[None]:
+    """Each test starts with structlog as it comes, whatever an earlier one configured."""
+    yield
+    structlog.reset_defaults()

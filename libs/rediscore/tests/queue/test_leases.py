@@ -1,0 +1,205 @@
+"""Leases, fencing tokens, and what happens to the work of the dead."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from rediscore.client import RedisConnections
+from rediscore.errors import StaleLease
+from rediscore.queue import PriorityQueue, QueueStats
+
+pytestmark = pytest.mark.proves("R16")
+
+
+async def test_expired_lease_goes_to_the_next_and_the_old_holder_is_refused(
+    timed: PriorityQueue, now
+) -> None:
+    await timed.add("a")
+    await timed.add("b")
+    dead = await timed.claim("dead")
+    assert dead is not None
+    now.advance(seconds=10)
+
+    heir = await timed.claim("heir")
+
+    assert heir is not None
+    assert heir.entry_id == "a"  # in its old place, before b
+    assert heir.attempt == 1  # a lease that ran out is no failure of the work
+    assert heir.token > dead.token
+    for verb in (timed.ack, timed.nack, timed.extend, timed.release):
+        with pytest.raises(StaleLease):
+            await verb("a", dead.token)
+    await timed.ack("a", heir.token)
+
+
+async def test_renewed_lease_holds(timed: PriorityQueue, now) -> None:
+    await timed.add("a")
+    claim = await timed.claim("w")
+    assert claim is not None
+    for _ in range(5):
+        now.advance(seconds=9)
+        until = await timed.extend("a", claim.token)
+        assert until.timestamp() * 1000 == now.ms + 10_000
+        assert await timed.claim("thief") is None
+        assert await timed.recover() == 0
+
+
+async def test_lease_of_its_own_length(timed: PriorityQueue, now) -> None:
+    await timed.add("a")
+    claim = await timed.claim("w", lease=timedelta(minutes=1))
+    assert claim is not None
+    now.advance(seconds=59)
+    assert await timed.recover() == 0
+    await timed.extend("a", claim.token, lease=timedelta(seconds=2))
+    now.advance(seconds=2)
+    assert await timed.recover() == 1
+
+
+async def test_lease_that_ran_out_holds_until_taken_over(timed: PriorityQueue, now) -> None:
+    """The work is done and nobody else has begun: nothing is gained by doing it again."""
+    await timed.add("a")
+    claim = await timed.claim("w")
+    assert claim is not None
+    now.advance(hours=1)
+
+    await timed.ack("a", claim.token)
+
+    assert await timed.stats() == QueueStats(0, 0, 0, 0, None)
+
+
+async def test_recover_is_bounded_and_counts(timed: PriorityQueue, now) -> None:
+    for n in range(7):
+        await timed.add(str(n))
+        await timed.claim("dead")
+    now.advance(seconds=11)
+
+    assert await timed.recover(limit=5) == 5
+    assert await timed.recover(limit=5) == 2
+    assert await timed.recover(limit=5) == 0
+    assert (await timed.stats()).ready == 7
+
+
+async def test_entry_that_kills_its_workers_is_dead_in_the_end(make_queue, now) -> None:
+    queue = make_queue(max_recoveries=3, now_ms=now)
+    await queue.add("poison")
+    for _ in range(4):
+        claim = await queue.claim("w")
+        assert claim.attempt == 1
+        now.advance(seconds=10)
+
+    assert await queue.claim("w") is None
+    (letter,) = await queue.dead()
+    assert (letter.failures, letter.recoveries, letter.reason) == (0, 4, "lease ran out too often")
+
+
+@pytest.mark.proves("I3")
+async def test_tokens_grow_over_releases_failures_clock_jumps_and_a_wipe(
+    timed: PriorityQueue, now, wipe
+) -> None:
+    tokens = []
+
+    async def one_more(entry_id: str) -> None:
+        claim = await timed.claim("w")
+        assert claim is not None
+        tokens.append(claim.token)
+        assert claim.entry_id == entry_id
+
+    await timed.add("a")
+    await one_more("a")
+    await timed.release("a", tokens[-1])
+    await one_more("a")
+    await timed.nack("a", tokens[-1], delay=timedelta(0))
+    await one_more("a")
+    now.advance(hours=-5)
+    await timed.ack("a", tokens[-1])
+    await timed.add("b")
+    await one_more("b")
+    now.advance(hours=5, milliseconds=1)
+    await wipe()
+    await timed.add("c")
+    await one_more("c")
+    now.advance(days=300)
+    await timed.remove("c")
+    await timed.add("d")
+    await one_more("d")
+
+    assert tokens == sorted(set(tokens))
+
+
+async def test_tokens_of_the_servers_clock_grow_too(queue: PriorityQueue, wipe) -> None:
+    tokens = []
+    for n in range(20):
+        await queue.add(str(n))
+        claim = await queue.claim("w")
+        assert claim is not None
+        tokens.append(claim.token)
+        if n % 5 == 4:
+            await wipe()
+
+    assert tokens == sorted(set(tokens))
+
+
+WORKER = """
+import asyncio, sys
+from datetime import timedelta
+from rediscore.client import RedisConnections
+from rediscore.keys import KeySpace
+from rediscore.queue import PriorityQueue
+from rediscore.settings import RedisSettings
+
+async def main() -> None:
+    connections = RedisConnections(RedisSettings.from_url(sys.stdin.readline().strip()))
+    classes = {"standard": timedelta(0)}
+    queue = PriorityQueue(connections, "work", keys=KeySpace(sys.argv[1]), head_start=classes)
+    claim = await queue.claim("victim", lease=timedelta(milliseconds=700))
+    print(claim.entry_id, claim.token, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_work_of_a_killed_process_is_taken_over(
+    queue: PriorityQueue, redis_url: str, key_prefix: str
+) -> None:
+    await queue.add("a")
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, key_prefix], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as victim:
+        assert victim.stdin is not None
+        assert victim.stdout is not None
+        victim.stdin.write(redis_url + "\n")
+        victim.stdin.flush()
+        entry_id, token = victim.stdout.readline().split()
+        assert entry_id == "a"  # the fault: it holds the entry now
+        os.kill(victim.pid, signal.SIGKILL)
+
+    heir = await queue.claim_wait("heir", wait=timedelta(seconds=5))
+
+    assert heir is not None
+    assert heir.entry_id == "a"
+    assert heir.token > int(token)
+    with pytest.raises(StaleLease):
+        await queue.ack("a", int(token))
+
+
+async def test_nothing_is_kept_of_what_is_over(
+    timed: PriorityQueue, now, connections: RedisConnections, key_prefix: str
+) -> None:
+    """Keys are bounded by what is live: the past is trimmed, not collected."""
+    for n in range(200):
+        await timed.add(str(n))
+        claim = await timed.claim("w")
+        assert claim is not None
+        await timed.ack(claim.entry_id, claim.token)
+    now.advance(hours=1)
+    while True:
+        await timed.recover(limit=1000)
+        left = [key async for key in connections.commands.scan_iter(match=f"{key_prefix}:*", count=1000)]
+        if len(left) == 1:
+            break
+
+    assert left[0].endswith(b"counters")

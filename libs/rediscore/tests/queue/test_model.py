@@ -1,0 +1,336 @@
+"""The queue against a model of it: any verbs of several workers, in any order, at any time.
+
+The model is a dictionary of entries and the rules in words of the README. After each step the queue must
+hold the same entries in the same states and order, and its keys must fit together.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from rediscore.client import RedisConnections
+from rediscore.errors import QueueFull, StaleLease
+from rediscore.keys import KeySpace
+from rediscore.queue import Claim, PriorityQueue
+from rediscore.retry import Backoff
+from rediscore.settings import RedisSettings
+
+T = TypeVar("T")
+
+HEAD_START = {"standard": 0, "express": 600_000}
+LEASE, MEMORY, RETENTION = 10_000, 60_000, 300_000
+CAPACITY, MAX_ATTEMPTS, MAX_RECOVERIES = 6, 3, 3
+PAUSES = [1_000, 2_000, 4_000]
+IDS = ["a", "b", "c", "d", "e", "f", "g", "h"]
+
+
+@dataclass
+class Entry:
+    """What the model knows of one id."""
+
+    state: str
+    rank: int
+    sequence: int
+    since: int
+    """Time of the event that the state waits for, or of its beginning."""
+    failures: int = 0
+    recoveries: int = 0
+    token: int | None = None
+    claim_id: str | None = None
+    ended: tuple[int, str] | None = None
+
+
+@dataclass
+class Model:
+    now: int = 1_800_000_000_000
+    latest: int = 0
+    clock: int = 0
+    sequence: int = 0
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def of(self, *states: str) -> list[str]:
+        return [entry_id for entry_id, entry in self.entries.items() if entry.state in states]
+
+    def settle(self) -> int:
+        for entry in self.entries.values():
+            if entry.state == "delayed" and entry.since <= self.now:
+                entry.state = "ready"
+        expired = [e for e in self.entries.values() if e.state == "leased" and e.since <= self.now]
+        for entry in expired:
+            entry.recoveries += 1
+            self.end(entry, "expired")
+            if entry.recoveries > MAX_RECOVERIES:
+                entry.state, entry.since = "dead", self.now
+        for entry_id, entry in list(self.entries.items()):
+            kept = {"done": MEMORY, "dead": RETENTION}.get(entry.state)
+            if kept is not None and entry.since <= self.now - kept:
+                del self.entries[entry_id]
+        return len(expired)
+
+    def end(self, entry: Entry, how: str) -> None:
+        assert entry.token is not None
+        entry.ended, entry.claim_id, entry.state = (entry.token, how), None, "ready"
+
+    def forget(self, state: str, kept: int) -> None:
+        for entry_id in self.of(state):
+            if self.entries[entry_id].since <= self.now - kept:
+                del self.entries[entry_id]
+
+    def order(self) -> list[str]:
+        return sorted(self.of("ready"), key=lambda i: (self.entries[i].rank, self.entries[i].sequence))
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Verbs on the queue and on the model. `connect` is set by the test."""
+
+    loop: asyncio.AbstractEventLoop
+    connections: RedisConnections
+    prefix: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.keys = KeySpace(self.prefix)
+        self.name = uuid4().hex
+        self.queue = PriorityQueue(
+            self.connections,
+            self.name,
+            keys=self.keys,
+            head_start={name: timedelta(milliseconds=ms) for name, ms in HEAD_START.items()},
+            lease=timedelta(milliseconds=LEASE),
+            capacity=CAPACITY,
+            max_attempts=MAX_ATTEMPTS,
+            max_recoveries=MAX_RECOVERIES,
+            backoff=Backoff(1, 4, jitter=False),
+            memory=timedelta(milliseconds=MEMORY),
+            dead_retention=timedelta(milliseconds=RETENTION),
+            now_ms=lambda: self.model.now,
+        )
+        self.claims: list[Claim] = []  # all that were ever handed out: most are stale
+        self.last_claim_id = {"oven": "", "grill": ""}
+        self.newest_token = 0
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def key(self, name: str) -> str:
+        return self.keys.key("queue", name, tag=f"{self.prefix}:{self.name}")
+
+    def teardown(self) -> None:
+        self.lose_all_keys()
+
+    def lose_all_keys(self) -> None:
+        sets = ("ready", "arrivals", "delayed", "leased", "dead", "done")
+        names = [self.key(name) for name in (*sets, "entries", "claims", "counters", "marker")]
+        self.run(self.connections.commands.unlink(*names))  # type: ignore[arg-type]
+
+    @initialize()
+    def start(self) -> None:
+        self.model.latest = self.model.now
+
+    @rule(ms=st.sampled_from([1, 500, 1_000, 5_000, 10_000, 61_000, 3_600_000]))
+    def time_passes(self, ms: int) -> None:
+        self.model.now += ms
+        self.model.latest = max(self.model.latest, self.model.now)
+
+    @rule(ms=st.sampled_from([1, 2_000, 30_000, 3_600_000]))
+    def clock_jumps_back(self, ms: int) -> None:
+        self.model.now -= ms
+
+    @rule(
+        entry_id=st.sampled_from(IDS),
+        priority=st.sampled_from(sorted(HEAD_START)),
+        delay=st.sampled_from([0, 0, 0, 1_500, 20_000]),
+    )
+    def add(self, entry_id: str, priority: str, delay: int) -> None:
+        self.model.settle()
+        known = entry_id in self.model.entries
+        full = len(self.model.of("ready", "delayed", "leased")) >= CAPACITY
+        adding = self.queue.add(entry_id, priority=priority, delay=timedelta(milliseconds=delay))
+        if full and not known:
+            with pytest.raises(QueueFull):
+                self.run(adding)
+            return
+        assert self.run(adding) is not known
+        if not known:
+            self.model.clock = max(self.model.now, self.model.clock)
+            self.model.sequence += 1
+            rank = self.model.clock + delay - HEAD_START[priority]
+            state, since = ("delayed", self.model.now + delay) if delay else ("ready", self.model.now)
+            self.model.entries[entry_id] = Entry(state, rank, self.model.sequence, since)
+
+    @rule(worker=st.sampled_from(["oven", "grill"]), again=st.booleans())
+    def claim(self, worker: str, again: bool) -> None:
+        claim_id = self.last_claim_id[worker] if again and self.last_claim_id[worker] else uuid4().hex
+        self.last_claim_id[worker] = claim_id
+        self.model.settle()
+        same = [i for i in self.model.of("leased") if self.model.entries[i].claim_id == claim_id]
+        order = same or self.model.order()
+
+        claim = self.run(self.queue.claim(worker, claim_id=claim_id))
+
+        if not order:
+            assert claim is None
+            return
+        assert claim is not None
+        assert claim.entry_id == order[0]
+        entry = self.model.entries[claim.entry_id]
+        assert claim.attempt == entry.failures + 1
+        if same:
+            assert claim.token == entry.token
+        else:
+            assert claim.token > self.newest_token
+            self.newest_token = claim.token
+            entry.state, entry.token, entry.claim_id = "leased", claim.token, claim_id
+            entry.since = self.model.now + LEASE
+        assert claim.lease_until.timestamp() * 1000 == entry.since
+        self.claims.append(claim)
+
+    def holds(self, claim: Claim) -> Entry | None:
+        entry = self.model.entries.get(claim.entry_id)
+        return entry if entry and entry.state == "leased" and entry.token == claim.token else None
+
+    def repeats(self, claim: Claim, how: str) -> bool:
+        entry = self.model.entries.get(claim.entry_id)
+        return entry is not None and entry.ended == (claim.token, how)
+
+    def expect(self, allowed: bool, work: Coroutine[Any, Any, object]) -> None:
+        if allowed:
+            self.run(work)
+        else:
+            with pytest.raises(StaleLease):
+                self.run(work)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def extend(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        entry = self.holds(claim)
+        self.expect(entry is not None, self.queue.extend(claim.entry_id, claim.token))
+        if entry:
+            entry.since = self.model.now + LEASE
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def ack(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        entry, known = self.holds(claim), self.model.entries.get(claim.entry_id)
+        repeated = known is not None and known.state == "done" and known.token == claim.token
+        self.expect(entry is not None or repeated, self.queue.ack(claim.entry_id, claim.token))
+        if entry:
+            entry.state, entry.since, entry.claim_id, entry.ended = "done", self.model.now, None, None
+            self.model.forget("done", MEMORY)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), delay=st.sampled_from([None, 0, 7_000]))
+    def nack(self, data: st.DataObject, delay: int | None) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        entry = self.holds(claim)
+        pause = None if delay is None else timedelta(milliseconds=delay)
+        self.expect(
+            entry is not None or self.repeats(claim, "nack"),
+            self.queue.nack(claim.entry_id, claim.token, delay=pause),
+        )
+        if entry:
+            self.model.end(entry, "nack")
+            entry.failures += 1
+            if entry.failures >= MAX_ATTEMPTS:
+                entry.state, entry.since = "dead", self.model.now
+                self.model.forget("dead", RETENTION)
+            elif delay != 0:
+                entry.state = "delayed"
+                entry.since = self.model.now + (delay or PAUSES[entry.failures - 1])
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        entry = self.holds(claim)
+        self.expect(
+            entry is not None or self.repeats(claim, "release"),
+            self.queue.release(claim.entry_id, claim.token),
+        )
+        if entry:
+            self.model.end(entry, "release")
+
+    @rule(entry_id=st.sampled_from(IDS))
+    def remove(self, entry_id: str) -> None:
+        held = entry_id in self.model.of("ready", "delayed", "leased", "dead")
+        assert self.run(self.queue.remove(entry_id)) is held
+        if held:
+            self.model.entries[entry_id] = Entry("done", 0, 0, self.model.now)
+            self.model.forget("done", MEMORY)
+
+    @rule()
+    def recover(self) -> None:
+        assert self.run(self.queue.recover()) == self.model.settle()
+
+    @rule()
+    def wipe(self) -> None:
+        """After a wipe only the clock keeps tokens growing, so it must not stand before the last one."""
+        self.lose_all_keys()
+        self.model.entries.clear()
+        self.model.clock = self.model.sequence = 0
+        self.model.latest += 1_000
+        self.model.now = self.model.latest
+
+    @invariant()
+    def same_states_and_order(self) -> None:
+        model = self.model
+        stats = self.run(self.queue.stats())
+        assert [stats.ready, stats.delayed, stats.leased, stats.dead] == [
+            len(model.of(state)) for state in ("ready", "delayed", "leased", "dead")
+        ]
+        order = model.order()
+        assert [entry.entry_id for entry in self.run(self.queue.peek())] == order
+        held = model.of("ready", "delayed", "leased", "dead")
+        assert self.run(self.queue.contains(IDS)) == [entry_id in held for entry_id in IDS]
+        positions = [self.run(self.queue.position(entry_id)) for entry_id in order]
+        assert positions == list(range(len(order)))
+
+    @invariant()
+    def keys_fit_together(self) -> None:
+        """Every record is in exactly one set, and nothing else is anywhere."""
+        client = self.connections.commands
+        sets = {
+            name: {member.decode() for member in self.run(client.zrange(self.key(name), 0, -1))}  # type: ignore[arg-type, union-attr]
+            for name in ("ready", "arrivals", "delayed", "leased", "dead", "done")
+        }
+        sets["ready"] = {member.partition(":")[2] for member in sets["ready"]}
+        assert sets.pop("arrivals") == sets["ready"]
+        records = {entry_id.decode() for entry_id in self.run(client.hkeys(self.key("entries")))}  # type: ignore[arg-type]
+        assert sum(len(ids) for ids in sets.values()) == len(records)
+        assert set().union(*sets.values()) == records == set(self.model.entries)
+        claims = self.run(client.hgetall(self.key("claims")))  # type: ignore[arg-type]
+        assert {entry_id.decode() for entry_id in claims.values()} == sets["leased"]
+        assert len(claims) == len(sets["leased"])
+
+
+@pytest.mark.proves("R16", "I3")
+def test_queue_is_what_the_model_says(redis_url: str, key_prefix: str) -> None:
+    loop = asyncio.new_event_loop()
+    connections = RedisConnections(RedisSettings.from_url(redis_url))
+    machine = type(
+        "Machine", (QueueMachine,), {"loop": loop, "connections": connections, "prefix": key_prefix}
+    )
+    try:
+        run_state_machine_as_test(
+            machine, settings=settings(max_examples=40, stateful_step_count=40, deadline=None)
+        )
+    finally:
+        loop.run_until_complete(connections.aclose())
+        loop.close()

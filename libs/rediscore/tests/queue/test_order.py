@@ -1,0 +1,124 @@
+"""Who comes first: FIFO inside a class, express before standard, and a bounded wait for all."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rediscore.client import RedisConnections
+from rediscore.keys import KeySpace
+from rediscore.queue import PriorityQueue
+
+pytestmark = pytest.mark.proves("R16")
+
+
+async def taken(queue: PriorityQueue) -> list[str]:
+    order = []
+    while (claim := await queue.claim("w")) is not None:
+        order.append(claim.entry_id)
+        await queue.ack(claim.entry_id, claim.token)
+    return order
+
+
+async def test_fifo_inside_a_class_even_within_one_millisecond(timed: PriorityQueue) -> None:
+    # Text order of the ids is the opposite of their arrival, and there are more than ten of them.
+    ids = [f"{1000 - n}" for n in range(120)]
+    for entry_id in ids:
+        await timed.add(entry_id)
+
+    assert await taken(timed) == ids
+
+
+async def test_express_before_standard_that_came_less_than_the_head_start_earlier(
+    timed: PriorityQueue, now
+) -> None:
+    await timed.add("standard")
+    now.advance(minutes=9, seconds=59)
+    await timed.add("express", priority="express")
+
+    assert await taken(timed) == ["express", "standard"]
+
+
+async def test_nobody_is_overtaken_by_what_comes_later_than_the_head_start(timed: PriorityQueue, now) -> None:
+    await timed.add("standard")
+    now.advance(minutes=10, milliseconds=1)
+    await timed.add("express", priority="express")
+
+    assert await taken(timed) == ["standard", "express"]
+
+
+async def test_standard_is_served_under_an_endless_stream_of_express(timed: PriorityQueue, now) -> None:
+    await timed.add("standard")
+    for minute in range(60):
+        await timed.add(f"express-{minute}", priority="express")
+        claim = await timed.claim("w")
+        assert claim is not None
+        if claim.entry_id == "standard":
+            break
+        now.advance(minutes=1)
+
+    assert claim.entry_id == "standard"
+    assert minute <= 11
+
+
+async def test_fifo_survives_a_clock_that_runs_backwards(timed: PriorityQueue, now) -> None:
+    await timed.add("first")
+    now.advance(hours=-1)
+    await timed.add("second")
+    now.advance(hours=2)
+    await timed.add("third")
+
+    assert await taken(timed) == ["first", "second", "third"]
+
+
+HEAD_START_MS = {"low": 0, "middle": 5_000, "high": 30_000}
+arrivals = st.lists(
+    st.tuples(st.integers(0, 8_000), st.sampled_from(sorted(HEAD_START_MS)), st.integers(0, 2)),
+    min_size=2,
+    max_size=25,
+)
+
+
+@given(arrivals=arrivals)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_overtaking_is_bounded_by_the_head_start(
+    connections: RedisConnections, key_prefix: str, arrivals: list[tuple[int, str, int]]
+) -> None:
+    """For any arrivals mixed with any claims: who comes later goes first only with a better class, and
+    only when it came later by less than the difference of the head starts."""
+    ms = 1_800_000_000_000
+    queue = PriorityQueue(
+        connections,
+        uuid4().hex,
+        keys=KeySpace(key_prefix),
+        head_start={name: timedelta(milliseconds=start) for name, start in HEAD_START_MS.items()},
+        now_ms=lambda: ms,
+    )
+    entered: dict[str, tuple[int, int]] = {}  # id -> entry time, head start
+    order: list[str] = []
+    waiting_then: dict[str, set[str]] = {}  # id -> who waited when it was taken
+
+    async def take() -> None:
+        if (claim := await queue.claim("w")) is not None:
+            order.append(claim.entry_id)
+            waiting_then[claim.entry_id] = set(entered) - set(order)
+            await queue.ack(claim.entry_id, claim.token)
+
+    for gap, name, claims in arrivals:
+        ms += gap
+        entry_id = f"{len(entered)}"
+        await queue.add(entry_id, priority=name)
+        entered[entry_id] = (ms, HEAD_START_MS[name])
+        for _ in range(claims):
+            await take()
+    while len(order) < len(entered):
+        await take()
+
+    for winner, waiting in waiting_then.items():
+        time, start = entered[winner]
+        for overtaken in waiting:
+            other_time, other_start = entered[overtaken]
+            if other_time < time or (other_time == time and int(overtaken) < int(winner)):
+                assert start > other_start
+                assert time - other_time <= start - other_start

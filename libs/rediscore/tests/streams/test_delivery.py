@@ -1,0 +1,536 @@
+"""Ordered mode without faults of the machine: what is delivered, in which order, and how it ends."""
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from redis.exceptions import ConnectionError as RedisConnectionError
+from rediscore.retry import Backoff
+from rediscore.streams import CloudEvent, NotActive, Outcome, Postpone, Reason, Reject, RetryPolicy
+from rediscore.testing import eventually
+from rediscore.testing.streams import Recorder, StreamKit, assert_in_order
+
+pytestmark = pytest.mark.proves("R18")
+
+
+async def test_what_was_added_before_the_group_is_delivered(kit: StreamKit, recorder: Recorder) -> None:
+    await kit.publish(*(kit.event(f"e{n}", f"s{n % 7}", n=n) for n in range(300)))
+    await kit.read(recorder)
+    await eventually(lambda: len(recorder.events) == 300)
+    await kit.publish(kit.event("new", "s1", n=1000))
+    await eventually(lambda: "new" in recorder.calls)
+    await kit.settled()
+    assert_in_order(recorder.events)
+    assert set(recorder.calls.values()) == {1}
+
+
+async def test_a_failing_handler_is_tried_again_then_a_dead_letter_says_why(
+    kit: StreamKit, recorder: Recorder
+) -> None:
+    recorder.failing["bad"] = ValueError("no such oven")
+    await kit.publish(kit.event("bad"), kit.event("good"))
+    await kit.read(recorder)
+    await eventually(lambda: "good" in recorder.calls)
+    await kit.settled()
+    assert recorder.calls == {"bad": 3, "good": 1}
+    (letter,) = await kit.dead()
+    assert (letter.reason, letter.attempts) == (Reason.HANDLER_FAILED, 3)
+    assert letter.error == "ValueError: no such oven"
+    assert letter.group == kit.group
+    entry_id, fields = (await kit.entries())[0]
+    assert (letter.original_id, letter.entry) == (entry_id, fields[b"__data__"])
+
+
+async def test_failures_before_success_leave_nothing_behind(kit: StreamKit) -> None:
+    calls = 0
+
+    async def handler(event: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            raise RuntimeError
+
+    await kit.publish(kit.event("a"))
+    await kit.read(handler)
+    await eventually(lambda: calls == 3)
+    await kit.settled()
+    assert await kit.dead() == []
+
+    async def keys_left() -> list[bytes]:
+        # The lease alone, of this test's own prefix.
+        return sorted([key async for key in kit.commands.scan_iter(f"{kit.prefix}:*")])
+
+    async def only_the_lease() -> bool:
+        return [key.rsplit(b":", 2)[-2] for key in await keys_left()] == [b"lease"]
+
+    await eventually(only_the_lease)
+
+
+async def test_the_pause_between_attempts_grows(kit: StreamKit, recorder: Recorder) -> None:
+    times: list[float] = []
+
+    async def handler(event: Any) -> None:
+        times.append(asyncio.get_running_loop().time())
+        raise RuntimeError
+
+    retry = RetryPolicy(max_attempts=4, backoff=Backoff(0.05, 10.0, jitter=False))
+    await kit.publish(kit.event("bad"))
+    await kit.read(handler, retry=retry)
+    await eventually(lambda: len(times) == 4)
+    pauses = [after - before for before, after in pairwise(times)]
+    assert all(pause >= least for pause, least in zip(pauses, (0.05, 0.1, 0.2), strict=True))
+
+
+async def test_one_subject_waits_behind_its_failure_and_others_do_not(kit: StreamKit) -> None:
+    log: list[str] = []
+    others_done = asyncio.Event()
+
+    async def handler(event: Any) -> None:
+        log.append(event.id)
+        if event.id == "bad" and not others_done.is_set():
+            raise RuntimeError
+        if event.id == "other-9":
+            others_done.set()
+
+    others = [kit.event(f"other-{n}", f"subject-{n}") for n in range(10)]
+    await kit.publish(kit.event("bad", "stuck"), kit.event("after", "stuck"), *others)
+    await kit.read(handler, retry=RetryPolicy(max_attempts=50, backoff=Backoff(0.05, 0.05, jitter=False)))
+    await eventually(lambda: "after" in log)
+    await kit.settled()
+    # All others went through between the first failure and the success, "after" only behind it.
+    assert log.index("other-9") < len(log) - 1 - log[::-1].index("bad") < log.index("after")
+
+
+async def test_events_of_one_subject_never_overlap(kit: StreamKit) -> None:
+    running: dict[str, int] = {}
+    most: dict[str, int] = {}
+    together = 0
+
+    async def handler(event: Any) -> None:
+        nonlocal together
+        running[event.subject] = running.get(event.subject, 0) + 1
+        most[event.subject] = max(most.get(event.subject, 0), running[event.subject])
+        together = max(together, sum(running.values()))
+        await asyncio.sleep(0.002)
+        running[event.subject] -= 1
+
+    await kit.publish(*(kit.event(f"e{n}", f"s{n % 8}") for n in range(160)))
+    await kit.read(handler, concurrency=6)
+    await eventually(lambda: len(most) == 8 and sum(running.values()) == 0)
+    await kit.settled()
+    assert set(most.values()) == {1}
+    assert together == 6
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"__data__": b"\xff"}, {"__data__": b"{}"}, {"junk": b"x"}, {"__data__": b"\x89BIN\r\n\x1a\n"}],
+    ids=["bytes", "no-event", "no-field", "cut-envelope"],
+)
+async def test_what_cannot_be_parsed_is_a_dead_letter_at_once(
+    kit: StreamKit, recorder: Recorder, fields: dict[str, bytes]
+) -> None:
+    await kit.commands.xadd(kit.stream, fields)
+    await kit.publish(kit.event("good"))
+    await kit.read(recorder)
+    await eventually(lambda: recorder.ids == ["good"])
+    await kit.settled()
+    (letter,) = await kit.dead()
+    assert (letter.reason, letter.attempts) == (Reason.MALFORMED, 0)
+    assert next(iter(fields.values())) in letter.entry
+
+
+async def test_types_have_handlers_or_are_ignored_or_are_dead_letters(kit: StreamKit) -> None:
+    class Thing(BaseModel):
+        size: int
+
+    seen: list[CloudEvent[Thing]] = []
+    streams = kit.streams()
+    subscriber = streams.subscriber(kit.stream, retry=kit.quick, ignore={"ignored"})
+
+    @subscriber.on("known")
+    async def handle(event: CloudEvent[Thing]) -> None:
+        seen.append(event)
+
+    await kit.publish(
+        kit.event("1", type="unknown"),
+        kit.event("2", type="ignored"),
+        kit.event("3", type="known", size="not a number"),
+        kit.event("4", type="known", size=4, colour="unknown fields are the reader's to ignore"),
+    )
+    await streams.start()
+    await eventually(lambda: len(seen) == 1)
+    await kit.settled()
+    assert isinstance(seen[0].data, Thing)
+    assert seen[0].data.size == 4
+    reasons = [(letter.reason, letter.attempts) for letter in await kit.dead()]
+    assert reasons == [(Reason.UNKNOWN_TYPE, 0), (Reason.INVALID_PAYLOAD, 0)]
+    assert "not a number" not in (await kit.dead())[1].error
+
+
+async def test_a_plain_function_may_handle(kit: StreamKit) -> None:
+    seen: list[str] = []
+    streams = kit.streams()
+
+    @streams.subscriber(kit.stream).on("shop.thing.v1")
+    def handle(event: CloudEvent[dict[str, Any]]) -> None:
+        seen.append(event.id)
+
+    await kit.publish(kit.event("a"))
+    await streams.start()
+    await eventually(lambda: seen == ["a"])
+    await kit.settled()
+
+
+async def test_a_handler_can_reject_and_postpone(kit: StreamKit) -> None:
+    calls: list[str] = []
+
+    async def handler(event: Any) -> None:
+        calls.append(event.id)
+        if event.id == "refused":
+            raise Reject("This oven was sold.")
+        if calls.count("late") < 10:
+            raise Postpone("The database is away.", delay=0.01)
+
+    await kit.publish(kit.event("refused"), kit.event("late"))
+    await kit.read(handler)
+    await eventually(lambda: calls.count("late") == 10)
+    await kit.settled()
+    # Ten tries are more than the three attempts of the policy: postponing does not count.
+    (letter,) = await kit.dead()
+    assert (letter.reason, letter.error) == (Reason.REJECTED, "This oven was sold.")
+    assert calls.count("refused") == 1
+
+
+async def test_a_handler_that_hangs_counts_as_failed(kit: StreamKit) -> None:
+    calls = 0
+
+    async def handler(event: Any) -> None:
+        nonlocal calls
+        calls += 1
+        await asyncio.Event().wait()
+
+    await kit.publish(kit.event("hangs"))
+    await kit.read(handler, retry=RetryPolicy(max_attempts=2, backoff=Backoff(0.01, 0.01), timeout=0.05))
+    await eventually(lambda: calls == 2)
+    await kit.settled()
+    assert [letter.error for letter in await kit.dead()] == ["TimeoutError: "]
+
+
+async def test_memory_holds_no_more_than_the_prefetch(kit: StreamKit) -> None:
+    started = 0
+    go_on = asyncio.Event()
+
+    async def handler(event: Any) -> None:
+        nonlocal started
+        started += 1
+        await go_on.wait()
+
+    await kit.publish(*(kit.event(f"e{n}", f"s{n}") for n in range(50)))
+    await kit.read(handler, prefetch=8, concurrency=4)
+    await eventually(lambda: started == 4)
+    assert await kit.pending() == 8
+    go_on.set()
+    await eventually(lambda: started == 50)
+    await kit.settled()
+
+
+async def test_failing_subjects_that_fill_the_memory_do_not_stop_reading_for_ever(kit: StreamKit) -> None:
+    seen: list[str] = []
+
+    async def handler(event: Any) -> None:
+        seen.append(event.id)
+        if event.id.startswith("bad"):
+            raise RuntimeError
+
+    await kit.publish(*(kit.event(f"bad{n}", f"s{n}") for n in range(7)), kit.event("good", "g"))
+    await kit.read(
+        handler, prefetch=8, retry=RetryPolicy(max_attempts=3, backoff=Backoff(0.2, 0.2, jitter=False))
+    )
+    await eventually(lambda: "good" in seen)
+    await kit.publish(kit.event("later", "g"))
+    # One place is free, the rest waits for its next attempt: so one entry is read.
+    await eventually(lambda: "later" in seen, within=0.3)
+    await kit.settled()
+    assert len(await kit.dead()) == 7
+
+
+async def test_the_dead_stream_is_bounded(kit: StreamKit) -> None:
+    streams = kit.streams(dead_length=10)
+    streams.subscriber(kit.stream, retry=kit.quick)
+    await kit.publish(*(kit.event(f"e{n}") for n in range(40)))
+    await streams.start()
+    await eventually(lambda: streams.checks()[kit.stream].status == "reading")
+    await kit.settled()
+    letters = await kit.dead()
+    assert len(letters) == 10
+    assert b'"e39"' in letters[-1].entry
+
+
+async def test_on_dead_must_succeed_before_the_entry_is_acknowledged(
+    kit: StreamKit, recorder: Recorder
+) -> None:
+    told: list[Any] = []
+    streams = kit.streams()
+    subscriber = streams.subscriber(kit.stream, retry=kit.quick)
+    subscriber.on_any(recorder)
+    recorder.failing["bad"] = Reject("no")
+
+    async def on_dead(letter: Any) -> None:
+        told.append(letter)
+        if len(told) < 4:
+            raise OSError("The database is away.")
+
+    subscriber.on_dead = on_dead
+    await kit.publish(kit.event("bad"), kit.event("good"))
+    await streams.start()
+    await eventually(lambda: "good" in recorder.calls)
+    await kit.settled()
+    assert len(told) == 4
+    assert told[0].event.id == "bad"
+    # Told often, written once.
+    assert await kit.dead_length() == 1
+    assert recorder.ids == ["bad", "good"]
+
+
+async def test_a_letter_that_was_written_before_a_crash_is_not_written_again(
+    kit: StreamKit, recorder: Recorder
+) -> None:
+    async def never(letter: Any) -> None:
+        raise OSError("The database is away.")
+
+    first = kit.streams(consumer="first")
+    subscriber = first.subscriber(kit.stream, retry=kit.quick)
+    subscriber.on_any(recorder)
+    subscriber.on_dead = never
+    recorder.failing["bad"] = ValueError("broken")
+    await kit.publish(kit.event("bad"))
+    await first.start()
+    await eventually(lambda: recorder.calls["bad"] == 3)
+
+    async def written() -> bool:
+        return await kit.dead_length() == 1
+
+    await eventually(written)
+    await first.stop()
+    assert await kit.pending() == 1
+
+    told: list[Any] = []
+    second = kit.streams(consumer="second")
+    subscriber = second.subscriber(kit.stream, retry=kit.quick)
+    subscriber.on_any(recorder)
+
+    async def on_dead(letter: Any) -> None:
+        told.append(letter)
+
+    subscriber.on_dead = on_dead
+    await second.start()
+    await kit.settled()
+    assert recorder.calls["bad"] == 3
+    assert await kit.dead_length() == 1
+    assert [(letter.reason, letter.error, letter.attempts) for letter in told] == [
+        (Reason.HANDLER_FAILED, "ValueError: broken", 3)
+    ]
+
+
+async def test_attempts_survive_a_change_of_the_reader(kit: StreamKit, recorder: Recorder) -> None:
+    recorder.failing["bad"] = RuntimeError("broken")
+    slow = RetryPolicy(max_attempts=3, backoff=Backoff(30.0, 30.0, jitter=False))
+    await kit.publish(kit.event("bad"))
+    first = await kit.read(recorder, retry=slow)
+    await eventually(lambda: recorder.calls["bad"] == 1)
+    await first.stop()
+    second = await kit.read(recorder, retry=slow)
+    await eventually(lambda: recorder.calls["bad"] == 2)
+    await second.stop()
+    await kit.read(recorder, retry=slow)
+    await kit.settled()
+    assert recorder.calls["bad"] == 3
+    assert [letter.attempts for letter in await kit.dead()] == [3]
+
+
+async def test_stop_lets_running_handlers_end_and_leaves_the_rest_to_the_next(
+    kit: StreamKit, recorder: Recorder
+) -> None:
+    ended: list[str] = []
+    started = asyncio.Event()
+
+    async def handler(event: Any) -> None:
+        started.set()
+        await asyncio.sleep(0.2)
+        ended.append(event.id)
+
+    await kit.publish(*(kit.event(f"e{n}") for n in range(5)))
+    streams = await kit.read(handler)
+    await started.wait()
+    await streams.stop()
+    assert ended == ["e0"]
+    assert await kit.pending() == 4
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("stream-")]
+    # The lease was given back, so the next reader need not wait for it to run out.
+    begun = asyncio.get_running_loop().time()
+    await kit.read(recorder)
+    await eventually(lambda: len(recorder.events) == 4)
+    assert asyncio.get_running_loop().time() - begun < 0.5
+    assert recorder.ids == ["e1", "e2", "e3", "e4"]
+    await kit.settled()
+
+
+async def test_stop_cuts_off_what_takes_longer_than_the_grace(kit: StreamKit, recorder: Recorder) -> None:
+    cancelled = asyncio.Event()
+    started = asyncio.Event()
+
+    async def handler(event: Any) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    await kit.publish(kit.event("slow"))
+    streams = await kit.read(handler)
+    await started.wait()
+    await streams.stop(grace=0.1)
+    assert cancelled.is_set()
+    assert await kit.pending() == 1
+    await kit.read(recorder)
+    await eventually(lambda: recorder.ids == ["slow"])
+    await kit.settled()
+
+
+async def test_partitions_are_read_each_assert_in_order(kit: StreamKit, recorder: Recorder) -> None:
+    from rediscore.streams import partition_of, stream_names
+
+    streams = kit.streams()
+    subscriber = streams.subscriber(kit.stream, partitions=3)
+    subscriber.on_any(recorder)
+    names = stream_names(kit.stream, 3)
+    for n in range(90):
+        subject = f"s{n % 10}"
+        await kit.publish(kit.event(f"e{n}", subject, n=n), stream=names[partition_of(subject, 3)])
+    await streams.start()
+    await eventually(lambda: len(recorder.events) == 90)
+    assert_in_order(recorder.events)
+    assert set(streams.checks()) == set(names)
+    for name in names:
+        await kit.settled(name)
+
+
+async def test_a_batch_is_handled_at_once_and_a_bad_event_is_alone_its_fault(kit: StreamKit) -> None:
+    batches: list[list[str]] = []
+
+    async def handler(events: Any) -> None:
+        batches.append([event.id for event in events])
+        if any(event.id == "bad" for event in events):
+            raise ValueError("bad")
+
+    events = [kit.event(f"e{n}", f"s{n}") for n in range(6)]
+    await kit.publish(*events[:3], kit.event("bad"), *events[3:])
+    await kit.commands.xadd(kit.stream, {"junk": "x"})
+    await kit.read(handler, batch=True)
+    await kit.settled()
+    assert batches[0] == ["e0", "e1", "e2", "bad", "e3", "e4", "e5"]
+    assert batches[1:] == [["e0"], ["e1"], ["e2"], ["bad"], ["bad"], ["bad"], ["e3"], ["e4"], ["e5"]]
+    assert [letter.reason for letter in await kit.dead()] == [Reason.MALFORMED, Reason.HANDLER_FAILED]
+    await kit.publish(kit.event("e6"), kit.event("e7"))
+    await eventually(lambda: [event_id for batch in batches for event_id in batch][-2:] == ["e6", "e7"])
+
+
+async def test_injected_events_take_the_same_way(kit: StreamKit, recorder: Recorder) -> None:
+    streams = kit.streams()
+    subscriber = streams.subscriber(kit.stream, retry=kit.quick)
+    subscriber.on_any(recorder)
+    told: list[Any] = []
+
+    async def on_dead(letter: Any) -> None:
+        told.append(letter)
+
+    subscriber.on_dead = on_dead
+    with pytest.raises(NotActive):
+        await subscriber.inject(kit.event("early"))
+    await streams.start()
+    await eventually(subscriber.active)
+    assert await subscriber.inject(kit.event("a")) is Outcome.HANDLED
+    recorder.failing["bad"] = RuntimeError("no")
+    assert await subscriber.inject(kit.event("bad")) is Outcome.DEAD
+    assert recorder.calls == {"a": 1, "bad": 3}
+    assert [letter.event.id for letter in told] == ["bad"]
+    (letter,) = await kit.dead()
+    assert (letter.original_id, letter.reason) == ("", Reason.HANDLER_FAILED)
+    await streams.stop()
+    assert not subscriber.active()
+    with pytest.raises(NotActive):
+        await subscriber.inject(kit.event("late"))
+
+
+async def test_an_injected_event_waits_behind_its_subject(kit: StreamKit) -> None:
+    log: list[str] = []
+    release = asyncio.Event()
+
+    async def handler(event: Any) -> None:
+        log.append(f"start {event.id}")
+        if event.id == "read":
+            await release.wait()
+        log.append(f"end {event.id}")
+
+    streams = kit.streams()
+    subscriber = streams.subscriber(kit.stream)
+    subscriber.on_any(handler)
+    await kit.publish(kit.event("read", "s"))
+    await streams.start()
+    await eventually(lambda: log == ["start read"])
+    injected = asyncio.create_task(subscriber.inject(kit.event("injected", "s")))
+    await subscriber.inject(kit.event("other", "t"))
+    assert log == ["start read", "start other", "end other"]
+    release.set()
+    await injected
+    assert log[3:] == ["end read", "start injected", "end injected"]
+
+
+async def test_stopping_tells_who_waits_for_an_injected_event(kit: StreamKit) -> None:
+    async def handler(event: Any) -> None:
+        raise Postpone("never", delay=60.0)
+
+    streams = kit.streams()
+    subscriber = streams.subscriber(kit.stream)
+    subscriber.on_any(handler)
+    await streams.start()
+    await eventually(subscriber.active)
+    injected = asyncio.create_task(subscriber.inject(kit.event("a")))
+    await asyncio.sleep(0)
+    await streams.stop()
+    with pytest.raises(NotActive):
+        await injected
+
+
+async def test_wrong_registrations_are_refused(kit: StreamKit) -> None:
+    streams = kit.streams()
+    subscriber = streams.subscriber(kit.stream)
+    batch = streams.subscriber(f"{kit.stream}.b", batch=True)
+
+    async def unannotated(event: Any) -> None: ...
+
+    with pytest.raises(TypeError, match="CloudEvent"):
+        subscriber.on("a")(unannotated)
+    with pytest.raises(TypeError, match="collection of types"):
+        streams.subscriber(f"{kit.stream}.c", ignore="a")
+    with pytest.raises(ValueError, match="on_batch"):
+        batch.on_any(unannotated)
+    with pytest.raises(ValueError, match="batch=True"):
+        subscriber.on_batch(unannotated)
+    with pytest.raises(ValueError, match="at least one attempt"):
+        RetryPolicy(max_attempts=0)
+
+
+async def test_redis_errors_of_handlers_are_failures_like_others(kit: StreamKit, recorder: Recorder) -> None:
+    """A handler that uses another Redis must not look like trouble of the stream."""
+    recorder.failing["bad"] = RedisConnectionError("another server")
+    await kit.publish(kit.event("bad"), kit.event("good"))
+    streams = await kit.read(recorder)
+    await eventually(lambda: "good" in recorder.calls)
+    await kit.settled()
+    assert streams.checks()[kit.stream].status == "reading"
+    assert [letter.reason for letter in await kit.dead()] == [Reason.HANDLER_FAILED]

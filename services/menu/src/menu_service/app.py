@@ -1,0 +1,34 @@
+"""The menu service, its table of contents and its composition root. Making it does no I/O.
+
+Queries        the menu, one pizza (`reading`)
+Commands       add or replace, change, remove a pizza (`changes`)
+Subscriptions  of the kitchen: stock low, stock restored (`stock`)
+Publishes      on ``menu.events``: item changed, withdrawn, restored (`changes.record`)
+"""
+
+from fastapi import FastAPI
+from pizzeria_chassis.chassis import Chassis
+from pizzeria_contracts.streams import KITCHEN, MENU
+
+from menu_service.announce import Announcer
+from menu_service.cache import MenuCache
+from menu_service.first_menu import FirstMenu
+from menu_service.reading import Reader
+from menu_service.routes import public_router, staff_router
+from menu_service.settings import MenuSettings
+from menu_service.stock import subscribe
+
+
+def create_menu_app(settings: MenuSettings) -> FastAPI:
+    """The menu as an app; starting it starts everything."""
+    chassis = Chassis(
+        settings,
+        package="menu_service",
+        description="Pizzas, their prices, and whether they can be ordered.",
+        publishes=MENU,
+    )
+    reader = Reader(chassis.database, MenuCache(chassis.connections, chassis.keys, ttl=settings.cache_ttl))
+    announce = Announcer(reader, chassis.live)
+    chassis.add(FirstMenu(chassis.database))
+    subscribe(chassis.consumer(KITCHEN, upstream=settings.kitchen_url), announce)
+    return chassis.app(public_router(reader), staff_router(chassis.database, announce))

@@ -1,0 +1,121 @@
+"""The composition root: the one place where the order service is put together. Making it does no I/O."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from fastapi import FastAPI
+from pizzeria_chassis.auth import Principal
+from pizzeria_chassis.chassis import Chassis
+from pizzeria_chassis.loops import PeriodicTask
+from pizzeria_contracts.streams import KITCHEN, ORDERS
+
+from order_service.adapters.housekeeping import delete_expired
+from order_service.adapters.live_hints import LiveHints
+from order_service.adapters.menu_client import MenuClient
+from order_service.adapters.sandbox_provider import SandboxProvider
+from order_service.adapters.sql_customers import SqlCustomers
+from order_service.adapters.sql_orders import SqlOrders
+from order_service.adapters.tables import RACES
+from order_service.app import OrderService
+from order_service.domain.order import Order
+from order_service.entrypoints.events import subscribe
+from order_service.entrypoints.live import live_router
+from order_service.entrypoints.menu import menu_router
+from order_service.entrypoints.orders import orders_router
+from order_service.entrypoints.problems import install_refusals
+from order_service.entrypoints.sessions import sessions_router
+from order_service.entrypoints.views import render_order
+from order_service.settings import OrderSettings
+from order_service.use_cases.cancel_order import CancelOrder
+from order_service.use_cases.kitchen_news import KitchenNews
+from order_service.use_cases.place_order import PlaceOrder
+from order_service.use_cases.ports import PaymentProvider
+from order_service.use_cases.read_orders import ReadOrders
+from order_service.use_cases.run_saga import Saga
+from order_service.use_cases.sessions import Sessions
+
+HOUR = 3600.0
+
+
+def create_order_app(
+    settings: OrderSettings,
+    *,
+    around_provider: Callable[[PaymentProvider], PaymentProvider] = lambda provider: provider,
+) -> FastAPI:
+    """The order service as an app; starting it starts everything.
+
+    Args:
+        around_provider: for tests that break the way to the payment provider.
+    """
+    chassis = Chassis(
+        settings,
+        package="order_service",
+        description="Guests, orders, and the saga that takes an order from payment to its end.",
+        publishes=ORDERS,
+        retriable_constraints=RACES,
+    )
+    clock, database, policy = chassis.clock, chassis.database, settings.policy
+    orders, hints = SqlOrders(database), LiveHints(chassis.live)
+    provider = around_provider(SandboxProvider(database, timeout=settings.payment_timeout_seconds))
+    menu = MenuClient(
+        settings.menu_url,
+        database=database,
+        clock=clock,
+        fresh=timedelta(seconds=settings.menu_fresh_seconds),
+        max_age=timedelta(seconds=settings.menu_max_age_seconds),
+    )
+    saga = Saga(
+        orders=orders, provider=provider, clock=clock, policy=policy, grace=settings.grace_seconds / 2
+    )
+    service = OrderService(
+        sessions=Sessions(
+            customers=SqlCustomers(database), clock=clock, lifetime=timedelta(days=settings.session_days)
+        ),
+        place_order=PlaceOrder(
+            orders=orders,
+            menu=menu,
+            provider=provider,
+            clock=clock,
+            policy=policy,
+            render=render_order,
+            keep=timedelta(hours=settings.idempotency_hours),
+        ),
+        cancel_order=CancelOrder(orders=orders, saga=saga, clock=clock, policy=policy),
+        orders=ReadOrders(orders=orders),
+        menu=menu,
+        kitchen_news=KitchenNews(orders=orders, clock=clock, policy=policy),
+        saga=saga,
+    )
+
+    def saved(order: Order) -> None:
+        if order.in_hand:
+            saga.take(order)
+        hints.changed(order)
+
+    orders.on_saved(saved)
+    chassis.authenticator.customer = _guests(service.sessions)
+    subscribe(chassis.consumer(KITCHEN, upstream=settings.kitchen_url), service)
+    for component in (
+        menu,
+        hints,
+        saga,
+        PeriodicTask("saga-poll", settings.saga_poll_seconds, saga.poll),
+        PeriodicTask("housekeeping", HOUR, lambda: delete_expired(database)),
+    ):
+        chassis.add(component)
+    app = chassis.app(
+        sessions_router(service),
+        menu_router(service),
+        orders_router(service),
+        live_router(service, chassis.live),
+    )
+    install_refusals(app)
+    return app
+
+
+def _guests(sessions: Sessions) -> Callable[[str], Awaitable[Principal | None]]:
+    async def guest(token: str) -> Principal | None:
+        customer_id = await sessions.whose(token)
+        return None if customer_id is None else Principal("customer", customer_id)
+
+    return guest

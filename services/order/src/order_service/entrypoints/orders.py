@@ -1,0 +1,102 @@
+"""Orders over HTTP: place, look, cancel."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi.responses import Response as PlainResponse
+from pizzeria_chassis.auth import Principal, require
+from pizzeria_chassis.openapi import problems
+
+from order_service.app import OrderService
+from order_service.domain.order import PaymentStatus
+from order_service.domain.records import OrderFilter
+from order_service.domain.states import Status
+from order_service.entrypoints.bodies import OrderBody
+from order_service.entrypoints.views import JourneyLine, JourneyPage, OrderPage, OrderView
+from order_service.use_cases.place_order import RequestKey
+
+Guest = Annotated[Principal, Depends(require("customer"))]
+Reader = Annotated[Principal, Depends(require("customer", "manager"))]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+        description="Makes a repeat of this request harmless for 24 hours: it gets the same answer.",
+    ),
+]
+
+UNKNOWN = "No such order among those that you may see."
+
+
+def whose(reader: Principal) -> str | None:
+    """Whose orders the caller may see; None: all."""
+    return reader.id if reader.kind == "customer" else None
+
+
+def orders_router(service: OrderService) -> APIRouter:
+    router = APIRouter(
+        prefix="/orders", tags=["orders"], responses=problems(_401="Unknown token.", _403="Wrong role.")
+    )
+
+    @router.post(
+        "",
+        status_code=201,
+        response_model=OrderView,
+        responses=problems(
+            _400="The body is not JSON.",
+            _409="The key belongs to another order, or its first request is still running (Retry-After).",
+            _503="No menu to price by, or no database; see Retry-After.",
+        ),
+    )
+    async def place(guest: Guest, body: OrderBody, key: Key = None) -> Response:
+        """Place an order. It is accepted for good when this answers 201."""
+        request = RequestKey(key, body.fingerprint()) if key is not None else None
+        placed = await service.place_order(body.wanted(guest.id), request)
+        headers = {"Location": f"/orders/{placed.order_id}"}
+        if placed.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return PlainResponse(placed.body, 201, headers, "application/json")
+
+    @router.get("")
+    async def find(
+        reader: Reader,
+        status: Status | None = None,
+        payment: PaymentStatus | None = None,
+        after: Annotated[str | None, Query(max_length=36, description="`next` of the page before.")] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    ) -> OrderPage:
+        """Your orders, newest first; a manager sees all."""
+        wanted = OrderFilter(whose(reader), status, payment, after, limit)
+        found = await service.orders.some(wanted)
+        return OrderPage(
+            items=tuple(map(OrderView.of, found)), next=found[-1].id if len(found) == limit else None
+        )
+
+    @router.get("/{order_id}", responses=problems(_404=UNKNOWN))
+    async def show(reader: Reader, order_id: str) -> OrderView:
+        """One order as it is now."""
+        return OrderView.of(await service.orders.one(order_id, whose(reader)))
+
+    @router.get("/{order_id}/journey", responses=problems(_404=UNKNOWN))
+    async def journey(reader: Reader, order_id: str) -> JourneyPage:
+        """All that happened to one order, in time order: events told and heard, retries."""
+        entries = await service.orders.journey(order_id, whose(reader))
+        return JourneyPage(items=tuple(map(JourneyLine.of, entries)), next=None)
+
+    @router.post(
+        "/{order_id}/cancel",
+        responses={
+            202: {"model": OrderView, "description": "The kitchen decides; look again."},
+            **problems(_404=UNKNOWN, _409="Cooking has begun."),
+        },
+    )
+    async def cancel(guest: Guest, order_id: str, response: Response) -> OrderView:
+        """Cancel an order while that is possible. Repeats are harmless."""
+        order = await service.cancel_order(order_id, guest.id)
+        response.status_code = 200 if order.status is Status.CANCELLED else 202
+        return OrderView.of(order)
+
+    return router

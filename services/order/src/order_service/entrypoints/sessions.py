@@ -1,0 +1,47 @@
+"""Guests over HTTP: sign in, sign out, who am I."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pizzeria_chassis.auth import Principal, require
+from pizzeria_chassis.openapi import problems
+from pizzeria_chassis.problems import not_found
+
+from order_service.app import OrderService
+from order_service.entrypoints.bodies import SignIn
+from order_service.entrypoints.views import CustomerView, SessionView
+
+Guest = Annotated[Principal, Depends(require("customer"))]
+Bearer = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer(auto_error=False))]
+
+
+def sessions_router(service: OrderService) -> APIRouter:
+    router = APIRouter(tags=["sessions"])
+    refusals = problems(_401="Unknown token.", _403="Wrong role.")
+
+    @router.post("/sessions", status_code=201)
+    async def sign_in(body: SignIn) -> SessionView:
+        """Sign in as a new guest. The token is shown this once."""
+        opened = await service.sessions.open(body.name, body.phone, body.email)
+        return SessionView.model_validate(vars(opened))
+
+    @router.delete("/sessions/current", status_code=204, responses=refusals)
+    async def sign_out(_: Guest, bearer: Bearer) -> None:
+        """End this session."""
+        await service.sessions.close(bearer.credentials)
+
+    @router.delete("/sessions", status_code=204, responses=refusals)
+    async def sign_out_everywhere(guest: Guest) -> None:
+        """End all of your sessions, this one too."""
+        await service.sessions.close_all(guest.id)
+
+    @router.get("/me", responses=refusals)
+    async def me(guest: Guest) -> CustomerView:
+        """What is kept about you."""
+        customer = await service.sessions.profile(guest.id)
+        if customer is None:
+            raise not_found("You are not known here any more.")
+        return CustomerView.of(customer)
+
+    return router

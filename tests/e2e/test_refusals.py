@@ -1,0 +1,113 @@
+"""What is refused, how it is said, and that nothing of it is kept."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Pizzeria
+from tests.e2e.harness_people import ONE_MARGHERITA
+
+pytestmark = pytest.mark.xdist_group("e2e-full")
+
+GOOD: dict[str, Any] = {"items": ONE_MARGHERITA, "payment": {"token": "tok_approved"}}
+
+
+def with_item(**changes: Any) -> dict[str, Any]:
+    return {**GOOD, "items": [{**ONE_MARGHERITA[0], **changes}]}
+
+
+@pytest.mark.proves("P3")
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/items"),
+        ({**GOOD, "items": []}, "/items"),
+        ({**GOOD, "payment": {"token": "tok_stolen"}}, "/payment/token"),
+        ({**GOOD, "priority": "urgent"}, "/priority"),
+        ({**GOOD, "scheduled_for": "tomorrow"}, "/scheduled_for"),
+        ({**GOOD, "discount": 1}, "/discount"),
+        (with_item(size="family"), "/items/0/size"),
+        (with_item(quantity=0), "/items/0/quantity"),
+        (with_item(quantity=1_000_000), "/items/0/quantity"),
+        (with_item(pizza_id="mud"), "/items/0/pizza_id"),
+        (with_item(toppings=["gold"]), "/items/0/toppings"),
+    ],
+)
+async def test_bad_input_names_the_field_and_writes_nothing(
+    pizzeria: Pizzeria, body: dict[str, Any], pointer: str
+) -> None:
+    guest = await pizzeria.guest()
+    head = await pizzeria.read("order", "/events/head", "service")
+    answer = await guest.send_order(body)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert [fault for fault in answer.json()["errors"] if fault["pointer"].startswith(pointer)], answer.text
+    assert await pizzeria.read("order", "/events/head", "service") == head
+    mine = await pizzeria.call("order", "GET", "/orders", token=guest.token)
+    assert mine.json()["items"] == []
+
+
+@pytest.mark.proves("P3")
+async def test_a_body_that_is_no_json(pizzeria: Pizzeria) -> None:
+    guest = await pizzeria.guest()
+    url = pizzeria.back_end.urls["order"][0]
+    answer = await pizzeria.http.post(
+        f"{url}/orders", content=b"{", headers={"Authorization": f"Bearer {guest.token}"}
+    )
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.proves("P15")
+async def test_another_guests_order_is_not_there(pizzeria: Pizzeria) -> None:
+    owner, other = await pizzeria.guest(), await pizzeria.guest()
+    order = await owner.place()
+    for method, path in (("GET", ""), ("GET", "/journey"), ("GET", "/live"), ("POST", "/cancel")):
+        answer = await pizzeria.call("order", method, f"/orders/{order['id']}{path}", token=other.token)
+        assert answer.status_code == 404, f"{method} {path}: {answer.status_code}"
+    assert (await owner.look(order["id"])).status_code == 200
+    listed = await pizzeria.call("order", "GET", "/orders", token=other.token)
+    assert listed.json()["items"] == []
+    await pizzeria.check_invariants()
+
+
+ROLES = {
+    ("order", "GET", "/orders"): ["guest"],
+    ("kitchen", "GET", "/queue"): ["cook", "manager"],
+    ("kitchen", "GET", "/stations"): ["cook", "manager"],
+    ("kitchen", "GET", "/inventory"): ["cook", "manager"],
+    ("kitchen", "POST", "/stations/oven-1/claim"): ["cook", "manager"],
+    ("kitchen", "GET", "/deliveries"): ["driver", "manager"],
+    ("kitchen", "POST", "/inventory/dough/restock"): ["cook", "manager"],
+    ("menu", "DELETE", "/menu/margherita"): ["manager"],
+    ("analytics", "GET", "/revenue"): ["manager"],
+    ("order", "GET", "/events"): ["service", "manager"],
+    ("kitchen", "GET", "/metrics"): ["service", "manager"],
+}
+
+
+@pytest.mark.proves("P15")
+@pytest.mark.parametrize(("call", "allowed"), ROLES.items(), ids=" ".join)
+async def test_a_missing_role_is_refused(
+    pizzeria: Pizzeria, call: tuple[str, str, str], allowed: list[str]
+) -> None:
+    service, method, path = call
+    guest = await pizzeria.guest()
+    tokens = {**pizzeria.back_end.tokens, "guest": guest.token, "stranger": "no-such-token", "nobody": None}
+    for who, token in tokens.items():
+        if who in allowed:
+            continue  # what they may do is done all over the suite
+        answer = await pizzeria.call(
+            service, method, path, token=token, body={} if method == "POST" else None
+        )
+        knows_guests = service == "order"
+        unknown = who in ("stranger", "nobody") or (who == "guest" and not knows_guests)
+        assert answer.status_code == (401 if unknown else 403), f"{who}: {answer.status_code} {answer.text}"
+
+
+@pytest.mark.proves("P15")
+@pytest.mark.parametrize("service", ["order", "kitchen", "menu", "analytics"])
+async def test_what_is_open_to_all(pizzeria: Pizzeria, service: str) -> None:
+    for path in ("/health/live", "/health/ready", "/docs", "/openapi.json", "/asyncapi.json"):
+        answer = await pizzeria.call(service, "GET", path)
+        assert answer.status_code == 200, f"{path}: {answer.status_code}"

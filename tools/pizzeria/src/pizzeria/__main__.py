@@ -1,0 +1,5 @@
+"""`python -m pizzeria`."""
+
+from pizzeria.cli import app
+
+app()
