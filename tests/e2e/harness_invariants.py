@@ -10,7 +10,7 @@ from typing import Any
 from tests.e2e.harness_snapshot import STREAMS, TERMINAL, Json, Snapshot
 
 CONSUMERS = {
-    "order": {"kitchen.events", "menu.events"},
+    "order": {"kitchen.events"},
     "kitchen": {"orders.events", "menu.events"},
     "menu": {"kitchen.events"},
     "analytics": set(STREAMS.values()),

@@ -77,7 +77,7 @@ async def test_role_matrix(path: str, kind: auth.Kind) -> None:
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKENS["manager"] + "x", TOKENS["manager"][:-1], "ü"])
 async def test_without_a_known_token_it_is_401(token: str | None) -> None:
     async with caller(_app()) as client:
-        headers = {"Authorization": f"Bearer {token}".encode()} if token is not None else {}
+        headers = {b"Authorization": f"Bearer {token}".encode()} if token is not None else {}
         answer = await client.get("/anybody", headers=headers)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -107,7 +107,7 @@ async def test_every_token_is_compared_whatever_was_presented(
         compared.append((len(one), len(other)))
         return real(one, other)
 
-    monkeypatch.setattr(auth.hmac, "compare_digest", counting)
+    monkeypatch.setattr(hmac, "compare_digest", counting)
     await _authenticator(with_customers=False).authenticate(presented)
     assert compared == [(32, 32)] * len(STAFF), "digests of one length, no early end"
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 from pizzeria_chassis.errors import SettingsError
-from pizzeria_chassis.settings import STAFF, ServiceSettings, load_settings
+from pizzeria_chassis.settings import STAFF, Port, ServiceSettings, load_settings
 from pizzeria_chassis.testing import TOKENS
 from pydantic import ValidationError
 
 
 class ShopSettings(ServiceSettings):
     service_name: str = "shop"
-    port: int = 8001
+    port: Port = 8001
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +25,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _all_tokens(monkeypatch: pytest.MonkeyPatch, **changed: str) -> None:
-    for role, token in {**TOKENS, **changed}.items():
-        monkeypatch.setenv(f"{role.upper()}_TOKEN", token)
+    for role, token in TOKENS.items():
+        monkeypatch.setenv(f"{role.upper()}_TOKEN", changed.get(role, token))
 
 
 def test_without_tokens_it_refuses_to_start_outside_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +87,7 @@ def test_short_tokens_are_refused_outside_the_demo(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "70000"), ("ENVIRONMENT", "test"), ("GRACE_SECONDS", "0"), ("STREAM_PARTITIONS", "none")],
+    [("PORT", "70000"), ("ENVIRONMENT", "test"), ("GRACE_SECONDS", "-7"), ("STREAM_PARTITIONS", "none")],
 )
 def test_a_wrong_variable_is_named_and_its_value_is_not(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -97,7 +97,7 @@ def test_a_wrong_variable_is_named_and_its_value_is_not(
     with pytest.raises(SettingsError) as error:
         ShopSettings()
     assert name in str(error.value)
-    assert value not in str(error.value).replace("less than or equal to", "").replace("greater than 0", "")
+    assert value not in str(error.value)
 
 
 def test_no_secret_is_ever_printed(monkeypatch: pytest.MonkeyPatch) -> None:

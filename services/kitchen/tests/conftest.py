@@ -20,7 +20,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def own_redis(redis_server: ServerUnderTest) -> str:
-    """Address of an empty database on the session's server. Streams have fixed names, so tests cannot share one."""
+    """Address of an empty database on the session's server: streams have fixed names."""
     url = f"{redis_server.url.rpartition('/')[0]}/{1 + next(_numbers) % 15}"
     with redis.Redis.from_url(url, socket_timeout=5) as client:
         client.flushdb()

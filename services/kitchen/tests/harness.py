@@ -173,16 +173,16 @@ class Kitchens:
         }
 
     def kitchen_settings(self) -> KitchenSettings:
-        values = {name: value for name, value in self.settings.items() if name != "redis_url"}
-        return KitchenSettings(
-            environment="demo",
-            database_url=SecretStr(self.database_url),
-            redis=RedisSettings.from_url(str(self.settings.get("redis_url", self.redis_url))),
-            order_url=self.upstream.served.url,
-            menu_url=self.upstream.served.url,
+        values = {
+            "environment": "demo",
+            "database_url": SecretStr(self.database_url),
+            "order_url": self.upstream.served.url,
+            "menu_url": self.upstream.served.url,
             **{f"{role}_token": SecretStr(token) for role, token in TOKENS.items()},
-            **values,
-        )
+            **self.settings,
+        }
+        redis = RedisSettings.from_url(values.pop("redis_url", self.redis_url))
+        return KitchenSettings(redis=redis, **values)
 
     async def open(self, **options: Any) -> httpx.AsyncClient:
         """Start one more kitchen; a client that speaks to it as a manager."""

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import structlog
-from rediscore.retry import Backoff
+from rediscore.retry import TRANSIENT, Backoff
 
+from pizzeria_chassis.errors import DatabaseUnavailable, FeedUnavailable
 from pizzeria_chassis.health import OK, Check
 
 __all__ = ["PeriodicTask"]
@@ -14,6 +15,7 @@ __all__ = ["PeriodicTask"]
 _log = structlog.get_logger(__name__)
 
 FAILURES_BEFORE_DEGRADED: Final = 3
+OUTAGES: Final = (DatabaseUnavailable, FeedUnavailable, *TRANSIENT, OSError)
 
 
 class PeriodicTask:
@@ -79,9 +81,26 @@ class PeriodicTask:
                 _log.warning("periodic_task_failed", task=self._name, failures=self._failures, exc_info=error)
                 await self._pause(self._stopping, self._backoff.delay(self._failures))
                 continue
-            self._failures = 0
+            if self._failures:
+                _log.info("periodic_task_recovered", task=self._name, failures=self._failures)
+                self._failures = 0
             if not more:
                 await self._pause(self._wake, self._interval)
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        self._reason = type(error).__name__
+        # An outage fails every turn: a line each time the count doubles is enough, and where in the code it
+        # struck says nothing. Anything else is a fault of ours.
+        if self._failures & (self._failures - 1) == 0:
+            trace = None if isinstance(error, OUTAGES) else error
+            _log.warning(
+                "periodic_task_failed",
+                task=self._name,
+                failures=self._failures,
+                error=self._reason,
+                exc_info=trace,
+            )
 
     async def _pause(self, until: asyncio.Event, seconds: float) -> None:
         try:

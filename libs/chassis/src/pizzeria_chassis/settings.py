@@ -12,11 +12,12 @@ from rediscore.settings import RedisSettings
 
 from pizzeria_chassis.errors import SettingsError
 
-__all__ = ["STAFF", "ServiceSettings", "Staff", "load_settings"]
+__all__ = ["STAFF", "Port", "ServiceSettings", "Staff", "load_settings"]
 
 Staff = Literal["cook", "driver", "manager", "service"]
 STAFF: Final[tuple[Staff, ...]] = ("cook", "driver", "manager", "service")
 MIN_TOKEN_LENGTH: Final = 16
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class ServiceSettings(BaseSettings):
@@ -37,7 +38,7 @@ class ServiceSettings(BaseSettings):
     service_name: str
     environment: Literal["demo", "production"] = "production"
     host: str = "127.0.0.1"
-    port: int = Field(ge=0, le=65535)
+    port: Port
     database_url: SecretStr = SecretStr("sqlite:///pizzeria.db")
     redis: RedisSettings = Field(default_factory=RedisSettings)
 

@@ -34,7 +34,8 @@ def configure_logging(settings: ServiceSettings) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
+        # The default traceback shows local variables, and with them what must not be logged.
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     finish = (
         [renderer] if settings.log_format == "console" else [structlog.processors.format_exc_info, renderer]

@@ -96,7 +96,7 @@ async def test_a_reader_that_was_paused_beyond_its_lease_does_nothing_more(
     kit: StreamKit, spawn: Spawn
 ) -> None:
     first = spawn("first")
-    await kit.publish(*(kit.event(f"e{n}", "s1", seconds=0.1) for n in range(8)))
+    await kit.publish(*(kit.event(f"e{n}", "s1", seconds=0.1) for n in range(12)))
     await logged(kit, "first start e2")
     first.send_signal(signal.SIGSTOP)
     before = await log_of(kit)

@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 # The kernel ends the child when the supervisor dies, even by kill -9; SIGKILL, because a paused child
 # would not hear anything softer. It runs in the child, because code between fork and exec is unsafe in a
 # program with threads. `getppid` covers a supervisor that died meanwhile.
-_TIED_TO_PARENT = """
+TIED_TO_PARENT = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != int(sys.argv[1]): sys.exit(1)
@@ -20,91 +20,91 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
-class Supervised(Protocol):
-    """What a keeper can keep running."""
-
-    name: str
+class Child(Protocol):
+    """A running process: what `asyncio.subprocess.Process` and `Forked` have in common."""
 
     @property
-    def pid(self) -> int | None:
-        """Process id while it runs."""
+    def pid(self) -> int:
+        """Process id; it leads a group of its own."""
 
-    async def start(self) -> None:
-        """Start it. Raises: OSError, PizzeriaError."""
+    @property
+    def returncode(self) -> int | None:
+        """`None` while it runs, negative for the signal that killed it."""
 
-    async def wait(self) -> str:
-        """Return when it has ended: how, in words."""
+    async def wait(self) -> int:
+        """The return code, once it has ended."""
 
-    async def stop(self, grace_seconds: float) -> None:
-        """SIGTERM, then SIGKILL after `grace_seconds`; returns when it has ended. Harmless when repeated."""
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it; nothing happens when it does not run."""
+    def send_signal(self, number: int) -> None:
+        """Nothing happens when it has ended."""
 
 
-class Program:
-    """A program in its own process group and session, so that Ctrl-C in the terminal is for us alone.
+async def launch(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
+    """Run a command in a session of its own, so that Ctrl-C in the terminal is for us alone.
 
-    Start it from the main thread: on Linux it is killed when the thread that started it ends.
+    Call it from the main thread: on Linux the child is killed when the thread that started it ends.
 
     Args:
         environment: all of it, nothing is inherited beside.
         log: appended to, for both output streams.
+    Raises: OSError when there is no such program.
+    """
+    tied = [sys.executable, "-ISc", TIED_TO_PARENT, str(os.getpid())] if sys.platform == "linux" else []
+    with log.open("ab") as output:  # append mode, so that the log can be cut while it is written
+        return await asyncio.create_subprocess_exec(
+            *tied,
+            *command,
+            env=environment,
+            stdin=DEVNULL,
+            stdout=output,
+            stderr=STDOUT,
+            start_new_session=True,
+        )
+
+
+class Program:
+    """A service or the simulators, started any number of times, one at a time.
+
+    Args:
+        launch: starts it.
     """
 
-    def __init__(
-        self, name: str, command: Sequence[str], *, environment: Mapping[str, str], log: Path
-    ) -> None:
+    def __init__(self, name: str, launch: Callable[[], Awaitable[Child]]) -> None:
         self.name = name
-        self.log = log
-        self._command = command
-        self._environment = environment
-        self._process: Process | None = None
+        self._launch = launch
+        self._child: Child | None = None
 
     @property
     def pid(self) -> int | None:
         """Process id while it runs."""
-        return self._process.pid if self._process is not None and self._process.returncode is None else None
+        return self._child.pid if self._child is not None and self._child.returncode is None else None
 
     async def start(self) -> None:
-        """Start it; returns at once. Raises: OSError when there is no such program."""
-        tied = [sys.executable, "-ISc", _TIED_TO_PARENT, str(os.getpid())] if sys.platform == "linux" else []
-        with self.log.open("ab") as log:  # append mode, so that the log can be cut while it is written
-            self._process = await asyncio.create_subprocess_exec(
-                *tied,
-                *self._command,
-                env=self._environment,
-                stdin=DEVNULL,
-                stdout=log,
-                stderr=STDOUT,
-                start_new_session=True,
-            )
+        """Start it; returns at once. Raises: OSError, StartFailedError."""
+        self._child = await self._launch()
 
     async def wait(self) -> str:
         """Return when it has ended: how, in words."""
-        if self._process is None:
-            return "was never started"
-        return describe(await self._process.wait())
+        return describe(await self._child.wait()) if self._child is not None else "was never started"
 
     async def stop(self, grace_seconds: float) -> None:
         """SIGTERM, then SIGKILL after `grace_seconds`, to the whole group; returns when it has ended."""
-        if self._process is None:
+        if self._child is None:
             return
         try:
             self.signal(signal.SIGTERM)
             self.signal(signal.SIGCONT)  # a paused process hears SIGTERM only when it goes on
             async with asyncio.timeout(grace_seconds):
-                await self._process.wait()
+                await self._child.wait()
         except TimeoutError:
             pass
         finally:
-            self._kill_group(self._process.pid)
-        await self._process.wait()
+            self._kill_group(self._child.pid)
+        await self._child.wait()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process; nothing happens when it does not run."""
-        if self.pid is not None and self._process is not None:
-            self._process.send_signal(number)
+        if self._child is not None:
+            self._child.send_signal(number)
 
     @staticmethod
     def _kill_group(pid: int) -> None:

@@ -1,0 +1,78 @@
+"""Menus for tests: a database each, a Redis database each."""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+import redis
+from rediscore.settings import RedisSettings
+from rediscore.testing import FaultProxy, ServerUnderTest
+
+from services.menu.tests.harness import Kitchen, Menu, open_menu
+
+_numbers = count()
+
+
+@pytest.fixture
+def own_redis(redis_server: ServerUnderTest) -> str:
+    """An empty database on the session's server: streams have fixed names, so tests cannot share one."""
+    url = f"{redis_server.url.rpartition('/')[0]}/{1 + next(_numbers) % 15}"
+    with redis.Redis.from_url(url, socket_timeout=5) as client:
+        client.flushdb()
+    return url
+
+
+@pytest_asyncio.fixture
+async def redis_road(own_redis: str) -> AsyncIterator[FaultProxy]:
+    """The way to `own_redis`, to be cut and paused."""
+    at = RedisSettings.from_url(own_redis)
+    async with FaultProxy(at.host, at.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def postgres(containers: bool) -> Iterator[Any]:
+    """A PostgreSQL server, where a container engine answers."""
+    if not containers:
+        pytest.skip("no container engine answers")
+    from testcontainers.community.postgres import PostgresContainer
+
+    with PostgresContainer("postgres:17-alpine", driver=None) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database; the test runs on both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'menu.db'}"
+    server = request.getfixturevalue("postgres")
+    name = f"menu_{uuid4().hex}"
+    made = server.exec(["createdb", "-U", "test", name])
+    assert made.exit_code == 0, made.output
+    return f"postgresql://test:test@{server.get_container_host_ip()}:{server.get_exposed_port(5432)}/{name}"
+
+
+@pytest_asyncio.fixture
+async def menu(database_url: str, own_redis: str) -> AsyncIterator[Menu]:
+    """A menu without a kitchen."""
+    async with open_menu(database_url, own_redis) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def kitchen(tmp_path: Path, own_redis: str) -> AsyncIterator[Kitchen]:
+    """A kitchen that tells about its stock."""
+    async with Kitchen(f"sqlite:///{tmp_path / 'kitchen.db'}", own_redis).open() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def menu_by_kitchen(database_url: str, own_redis: str, kitchen: Kitchen) -> AsyncIterator[Menu]:
+    """A menu that hears from `kitchen`."""
+    async with open_menu(database_url, own_redis, kitchen_url=kitchen.url) as opened:
+        yield opened

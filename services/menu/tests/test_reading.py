@@ -1,0 +1,117 @@
+"""What guests and other services read."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+from menu_service.cache import MenuCache
+from pizzeria_contracts.menu import Menu as MenuContract
+from rediscore.client import RedisConnections
+from rediscore.keys import KeySpace
+from rediscore.settings import RedisSettings
+from rediscore.testing import FaultProxy, eventually
+
+from services.menu.tests.harness import Menu, open_menu
+
+
+async def test_the_menu_is_what_others_read_by_contract(menu: Menu) -> None:
+    answer = await menu.guest.get("/menu")
+    assert answer.status_code == 200
+    read = MenuContract.model_validate(answer.json())
+    assert [item.id for item in read.items] == [
+        "bbq-chicken", "hawaiian", "margherita", "meat-lovers", "pepperoni", "vegetarian",
+    ]  # fmt: skip
+    margherita = read.item("margherita")
+    assert margherita is not None
+    assert {size: str(price.amount) for size, price in margherita.prices.items()} == {
+        "small": "10.39", "medium": "12.99", "large": "16.89",
+    }  # fmt: skip
+    assert margherita.available
+    assert str(read.topping_price("olives")) == "1.50"
+    assert len(read.toppings) == 10
+
+
+async def test_one_pizza_comes_with_its_etag(menu: Menu) -> None:
+    answer = await menu.guest.get("/menu/margherita")
+    assert answer.headers["etag"] == '"1"'
+    assert answer.json()["ingredients"] == ["dough", "tomato-sauce", "mozzarella", "basil"]
+
+
+async def test_a_pizza_that_does_not_exist(menu: Menu) -> None:
+    answer = await menu.guest.get("/menu/calzone")
+    assert answer.status_code == 404
+    assert answer.json()["type"] == "/problems/not-found"
+
+
+async def test_the_menu_is_served_from_the_copy(menu: Menu, own_redis: str) -> None:
+    await menu.guest.get("/menu")
+    async with redis.asyncio.Redis.from_url(own_redis) as client:
+        assert 0 < await client.pttl("menu:v1:menu") <= 10_000
+        await client.hset("menu:v1:menu", "body", b'{"items": [], "toppings": [], "next": null}')
+    assert (await menu.guest.get("/menu")).json()["items"] == []
+
+
+async def test_a_change_is_in_the_menu_of_every_replica_at_once(database_url: str, own_redis: str) -> None:
+    async with open_menu(database_url, own_redis) as one, open_menu(database_url, own_redis) as other:
+        assert (await other.listed("margherita") or {})["available"]
+        assert (await one.patch("margherita", 1, available=False)).status_code == 200
+        assert not (await other.listed("margherita") or {})["available"]
+
+
+async def test_a_slow_reader_cannot_bring_back_an_old_copy(own_redis: str) -> None:
+    connections = RedisConnections(RedisSettings.from_url(own_redis))
+    cache = MenuCache(connections, KeySpace("menu"), ttl=timedelta(seconds=5))
+    assert await cache.put(7, b"new")
+    assert not await cache.put(6, b"old")
+    assert await cache.get() == b"new"
+    await connections.aclose()
+
+
+@pytest.mark.proves("R6")
+async def test_without_redis_the_menu_is_read_and_changed_and_says_so(
+    database_url: str, own_redis: str, redis_road: FaultProxy
+) -> None:
+    async with open_menu(database_url, redis_road.url(own_redis)) as menu:
+        redis_road.cut()
+        ready = await menu.guest.get("/health/ready")
+        assert ready.status_code == 200
+        assert ready.json()["status"] == "degraded"
+        assert ready.json()["checks"]["redis"]["status"] == "down"
+        assert await menu.listed("margherita")
+
+        assert (await menu.patch("margherita", 1, available=False)).status_code == 200
+        assert not (await menu.listed("margherita") or {})["available"]
+        last = (await menu.service.get("/events/positions")).json()["outbox"]
+        assert last["head"] == 7
+        assert last["sent"] == 6
+
+        redis_road.restore()
+
+        async def well_again() -> bool:
+            outbox = (await menu.service.get("/events/positions")).json()["outbox"]
+            status = (await menu.guest.get("/health/ready")).json()["status"]
+            return bool(outbox["sent"] == 7 and status == "ready")
+
+        await eventually(well_again, within=10, what="sent and ready")
+        assert not (await menu.listed("margherita") or {})["available"]
+
+
+async def test_a_service_that_starts_without_redis_serves_the_menu(tmp_path: Path) -> None:
+    nowhere = "redis://127.0.0.1:9/0"
+    async with open_menu(f"sqlite:///{tmp_path / 'menu.db'}", nowhere) as menu:
+        assert await menu.listed("margherita")
+        assert (await menu.guest.get("/health/ready")).json()["status"] == "degraded"
+
+
+async def test_a_redis_that_hangs_holds_no_guest_up(
+    tmp_path: Path, own_redis: str, redis_road: FaultProxy
+) -> None:
+    async with open_menu(f"sqlite:///{tmp_path / 'menu.db'}", redis_road.url(own_redis)) as menu:
+        assert await menu.listed("margherita")
+        redis_road.pause()
+        started = time.monotonic()
+        assert await menu.listed("margherita")
+        assert time.monotonic() - started < 1.5
+        redis_road.resume()

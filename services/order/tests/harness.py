@@ -1,0 +1,259 @@
+"""An order service that runs on real Redis and a real database, among stand-ins for its neighbours
+that speak real HTTP and publish real stream entries.
+"""
+
+import asyncio
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI, HTTPException
+from order_service.bootstrap import create_order_app
+from order_service.settings import OrderSettings
+from order_service.use_cases.ports import PaymentProvider
+from pizzeria_chassis.ids import new_id
+from pizzeria_chassis.testing import TOKENS
+from pizzeria_contracts.events import Payload, TicketAccepted, type_of
+from pizzeria_contracts.menu import Menu
+from pizzeria_contracts.streams import KITCHEN
+from pydantic import SecretStr
+from rediscore.client import RedisConnections
+from rediscore.settings import RedisSettings
+from rediscore.streams import CloudEvent, StreamPublisher
+from rediscore.testing.waiting import eventually
+from starlette.types import ASGIApp
+
+MANAGER = {"Authorization": f"Bearer {TOKENS['manager']}"}
+COOK = {"Authorization": f"Bearer {TOKENS['cook']}"}
+
+MENU = {
+    "items": [
+        {
+            "id": "margherita",
+            "name": "Margherita",
+            "available": True,
+            "prices": {
+                "small": {"amount": "10.39", "currency": "EUR"},
+                "medium": {"amount": "12.99", "currency": "EUR"},
+                "large": {"amount": "16.89", "currency": "EUR"},
+            },
+            "toppings": ["olives", "basil"],
+            "version": 1,
+        },
+        {
+            "id": "calzone",
+            "name": "Calzone",
+            "available": False,
+            "prices": {"medium": {"amount": "11.00", "currency": "EUR"}},
+            "toppings": [],
+            "version": 1,
+        },
+    ],
+    "next": None,
+    "toppings": [
+        {"id": name, "price": {"amount": "1.50", "currency": "EUR"}} for name in ("olives", "basil")
+    ],
+}
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """The app behind a real socket; yields its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
+    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await eventually(lambda: server.started or task.done(), within=20, what="server started")
+            assert server.started
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+class MenuStandIn:
+    """Answers GET /menu, or fails when told to."""
+
+    def __init__(self) -> None:
+        self.menu: dict[str, Any] = Menu.model_validate(MENU).model_dump(mode="json")
+        self.away = False
+        self.asked = 0
+        self.app = FastAPI()
+        self.app.get("/menu")(self._answer)
+
+    async def _answer(self) -> dict[str, Any]:
+        self.asked += 1
+        if self.away:
+            raise HTTPException(503)
+        return self.menu
+
+
+class KitchenStandIn:
+    """Publishes kitchen events on the stream and serves the same as a feed, like the real one."""
+
+    def __init__(self, connections: RedisConnections) -> None:
+        self._publisher = StreamPublisher(connections)
+        self._sequences: dict[str, int] = {}
+        self.told: list[CloudEvent[Any]] = []
+        self.app = FastAPI()
+        self.app.get("/events/head")(self._head)
+        self.app.get("/events")(self._feed)
+
+    async def tell(self, order_id: str, *payloads: Payload, on_stream: bool = True) -> list[CloudEvent[Any]]:
+        """Events about one order, in the feed, and on the stream unless Redis is to have lost them."""
+        events = [self._event(order_id, payload) for payload in payloads]
+        if on_stream:
+            await self._publisher.publish(KITCHEN, events)
+        return events
+
+    async def accept(self, order_id: str) -> None:
+        await self.tell(order_id, TicketAccepted(tickets=("t-1",), estimated_ready_at="2026-11-21T20:00:00Z"))
+
+    async def repeat(self, events: Sequence[CloudEvent[Any]]) -> None:
+        """The very same events once more, as after a relay's crash."""
+        await self._publisher.publish(KITCHEN, events)
+
+    def _event(self, order_id: str, payload: Payload) -> CloudEvent[Any]:
+        sequence = self._sequences[order_id] = self._sequences.get(order_id, 0) + 1
+        event: CloudEvent[Any] = CloudEvent(
+            id=new_id(),
+            source="/pizzeria/kitchen",
+            type=type_of(payload),
+            subject=order_id,
+            time="2026-11-21T19:00:00Z",
+            sequence=sequence,
+            position=len(self.told) + 1,
+            data=payload.model_dump(mode="json"),
+        )
+        self.told.append(event)
+        return event
+
+    async def _head(self) -> dict[str, int]:
+        return {"position": len(self.told)}
+
+    async def _feed(self, after: int = 0, limit: int = 100) -> dict[str, Any]:
+        items = [event.model_dump(mode="json") for event in self.told[after : after + limit]]
+        return {"items": items, "next": None}
+
+
+class Guest:
+    """A signed-in guest of one order service."""
+
+    def __init__(self, http: httpx.AsyncClient, session: dict[str, Any]) -> None:
+        self.http = http
+        self.id = session["customer_id"]
+        self.headers = {"Authorization": f"Bearer {session['token']}"}
+
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        return await self.http.post(path, headers=self.headers | options.pop("headers", {}), **options)
+
+    async def get(self, path: str) -> httpx.Response:
+        return await self.http.get(path, headers=self.headers)
+
+    async def order(
+        self, card: str = "tok_approved", key: str | None = None, **fields: Any
+    ) -> httpx.Response:
+        body = {"items": [{"pizza_id": "margherita", "size": "medium", "quantity": 2}]}
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return await self.post("/orders", json=body | {"payment": {"token": card}} | fields, headers=headers)
+
+    async def placed(self, card: str = "tok_approved", **fields: Any) -> str:
+        answer = await self.order(card, **fields)
+        assert answer.status_code == 201, answer.text
+        order_id: str = answer.json()["id"]
+        return order_id
+
+    async def look(self, order_id: str) -> dict[str, Any]:
+        answer = await self.get(f"/orders/{order_id}")
+        assert answer.status_code == 200, answer.text
+        order: dict[str, Any] = answer.json()
+        return order
+
+    async def until(
+        self, order_id: str, condition: Callable[[dict[str, Any]], bool], within: float = 15
+    ) -> dict[str, Any]:
+        """The order once the condition holds; else its journey is in the failure."""
+
+        async def look() -> dict[str, Any] | None:
+            order = await self.look(order_id)
+            return order if condition(order) else None
+
+        try:
+            found = await eventually(look, within=within, every=0.02)
+        except AssertionError:
+            journey = (await self.get(f"/orders/{order_id}/journey")).text
+            raise AssertionError(f"{await self.look(order_id)}\n{journey}") from None
+        assert found is not None
+        return found
+
+    async def until_status(self, order_id: str, status: str, within: float = 15) -> dict[str, Any]:
+        return await self.until(order_id, lambda order: bool(order["status"] == status), within)
+
+
+class House:
+    """One order service with its database, and its neighbours."""
+
+    def __init__(
+        self, folder: Path, redis: RedisSettings, menu: MenuStandIn, kitchen: KitchenStandIn
+    ) -> None:
+        self.file = folder / "order.db"
+        self.redis = redis
+        self.menu = menu
+        self.kitchen = kitchen
+        self.menu_url = self.kitchen_url = ""
+        self.around_provider: Callable[[PaymentProvider], PaymentProvider] = lambda provider: provider
+        self._open = AsyncExitStack()
+
+    def settings(self, **changes: Any) -> OrderSettings:
+        known: dict[str, Any] = {
+            "environment": "demo",
+            "database_url": SecretStr(f"sqlite:///{self.file}"),
+            "redis": self.redis,
+            "menu_url": self.menu_url,
+            "kitchen_url": self.kitchen_url,
+            "menu_fresh_seconds": 0.05,
+            "payment_timeout_seconds": 0.5,
+            "payment_retry_seconds": 0.05,
+            "saga_poll_seconds": 0.05,
+            "grace_seconds": 4,
+            **{f"{role}_token": SecretStr(token) for role, token in TOKENS.items()},
+        }
+        return OrderSettings(**known | changes)
+
+    async def open(self, **changes: Any) -> httpx.AsyncClient:
+        """One more replica; closed at the end of the test."""
+        app = create_order_app(self.settings(**changes), around_provider=self.around_provider)
+        address = await self._open.enter_async_context(serving(app))
+        return await self._open.enter_async_context(httpx.AsyncClient(base_url=address, timeout=20))
+
+    async def guest(self, http: httpx.AsyncClient) -> Guest:
+        answer = await http.post("/sessions", json={"name": "Ada"})
+        assert answer.status_code == 201, answer.text
+        return Guest(http, answer.json())
+
+    async def close(self) -> None:
+        await self._open.aclose()
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What the database holds, read from outside the service."""
+        with sqlite3.connect(self.file) as connection:
+            found = connection.execute(query, values).fetchall()
+        connection.close()
+        return found
+
+    def movements(self, order_id: str) -> list[tuple[str, int]]:
+        """What the provider moved for an order: kind and cents."""
+        return self.rows("SELECT kind, amount FROM provider_movements WHERE key = ? ORDER BY id", order_id)
+
+    def told(self, order_id: str) -> list[str]:
+        """The types of our events about an order, in sequence; the sequence is checked on the way."""
+        rows = self.rows("SELECT sequence, type FROM outbox WHERE subject = ? ORDER BY sequence", order_id)
+        assert [sequence for sequence, _ in rows] == list(range(1, len(rows) + 1))
+        return [kind.removeprefix("pizzeria.").removesuffix(".v1") for _, kind in rows]
