@@ -27,7 +27,7 @@ import tempfile
 from pathlib import Path
 
 _CONNECTION_TROUBLE = re.compile(
-    r"from versions: none|connection|name resolution|timed out|Max retries|No route|unreachable|SSLError|proxy",
+    r"from versions: none|connection|name resolution|timed out|Max retries|unreachable|SSLError|proxy",
     re.IGNORECASE,
 )
 

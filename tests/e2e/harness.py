@@ -113,14 +113,16 @@ class Pizzeria:
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         """Cooks at all stations and a driver work until the block ends, whatever breaks around them."""
-        people = [self.cook(station).work() for station in self.diary.capacity]
+        # They end between two tickets: a claim that is cut off in mid-air would take one with it for a lease.
+        closing = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(person) for person in (*people, self.driver().work())]
+            for station in self.diary.capacity:
+                group.create_task(self.cook(station).work(closing))
+            group.create_task(self.driver().work(closing))
             try:
                 yield
             finally:
-                for task in tasks:
-                    task.cancel()
+                closing.set()
 
     # Looking on
 

@@ -1,9 +1,10 @@
 """Guest, cook and driver: everybody does one thing at a time, over HTTP, and remembers it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 import httpx
@@ -12,6 +13,8 @@ from tests.e2e.harness_snapshot import Grant, Json
 
 if TYPE_CHECKING:
     from tests.e2e.harness import Pizzeria
+
+T = TypeVar("T")
 
 ONE_MARGHERITA: list[Json] = [{"pizza_id": "margherita", "size": "medium", "toppings": [], "quantity": 1}]
 _PATIENCE = 20.0
@@ -150,13 +153,13 @@ class Cook:
 
         await self.shop.eventually(ready, order=order_id)
 
-    async def work(self) -> None:
-        """Cook whatever there is until cancelled; a service that is away is asked again."""
-        while True:
+    async def work(self, closing: asyncio.Event) -> None:
+        """Cook whatever there is until `closing`; a service that is away is asked again."""
+        while not closing.is_set():
             claim_id = str(uuid4())
-            ticket = await _until_answered(lambda: self.claim(wait=1, claim_id=claim_id))  # noqa: B023  awaited here
+            ticket = await _until_answered(lambda: self.claim(wait=0.3, claim_id=claim_id), closing)  # noqa: B023
             if ticket is not None:
-                await _until_answered(lambda: self._hand_in(ticket))  # noqa: B023
+                await _until_answered(lambda: self._hand_in(ticket), closing)  # noqa: B023
 
     async def _hand_in(self, ticket: Ticket) -> None:
         answer = await self.complete(ticket)
@@ -182,10 +185,10 @@ class Driver:
             assert answer.is_success, f"{answer.status_code} {answer.text}"
         return await self.shop.reaches(order_id, "delivered")
 
-    async def work(self) -> None:
-        """Deliver whatever is ready until cancelled."""
-        while True:
-            await _until_answered(self._round)
+    async def work(self, closing: asyncio.Event) -> None:
+        """Deliver whatever is ready until `closing`."""
+        while not closing.is_set():
+            await _until_answered(self._round, closing)
             await asyncio.sleep(0.1)
 
     async def _round(self) -> None:
@@ -196,10 +199,12 @@ class Driver:
                 assert answer.status_code < 500, answer.text
 
 
-async def _until_answered(act: Any) -> Any:
-    """What `act` returns once it reaches the service and is not sent away."""
+async def _until_answered(act: Callable[[], Awaitable[T]], closing: asyncio.Event) -> T | None:
+    """What `act` returns once it reaches the service and is not sent away; None after `closing`."""
     while True:
         try:
             return await act()
         except (AssertionError, httpx.TransportError):
+            if closing.is_set():
+                return None
             await asyncio.sleep(0.1)

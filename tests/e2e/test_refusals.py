@@ -51,9 +51,8 @@ async def test_bad_input_names_the_field_and_writes_nothing(
 async def test_a_body_that_is_no_json(pizzeria: Pizzeria) -> None:
     guest = await pizzeria.guest()
     url = pizzeria.back_end.urls["order"][0]
-    answer = await pizzeria.http.post(
-        f"{url}/orders", content=b"{", headers={"Authorization": f"Bearer {guest.token}"}
-    )
+    headers = {"Authorization": f"Bearer {guest.token}", "Content-Type": "application/json"}
+    answer = await pizzeria.http.post(f"{url}/orders", content=b"{", headers=headers)
     assert answer.status_code == 400
     assert answer.headers["Content-Type"] == "application/problem+json"
 
@@ -72,7 +71,7 @@ async def test_another_guests_order_is_not_there(pizzeria: Pizzeria) -> None:
 
 
 ROLES = {
-    ("order", "GET", "/orders"): ["guest"],
+    ("order", "GET", "/orders"): ["guest", "manager"],
     ("kitchen", "GET", "/queue"): ["cook", "manager"],
     ("kitchen", "GET", "/stations"): ["cook", "manager"],
     ("kitchen", "GET", "/inventory"): ["cook", "manager"],

@@ -1,7 +1,7 @@
 """Databases of both flavours, a Redis that a test may wipe, and two chassis that talk to each other."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,6 +10,7 @@ import pytest_asyncio
 import structlog
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.testing import TOKENS, create_chassis_tables_now
+from pizzeria_chassis.testing.events import Replica, Upstream, prepare
 from pydantic import SecretStr
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
@@ -102,6 +103,38 @@ async def own_connections(own_redis: RedisSettings) -> AsyncIterator[RedisConnec
     connections = RedisConnections(own_redis)
     yield connections
     await connections.aclose()
+
+
+@pytest_asyncio.fixture
+async def upstream(
+    tmp_path: Path, open_database: Callable[..., Database], own_connections: RedisConnections
+) -> AsyncIterator[Upstream]:
+    """A kitchen with its relay at work; always on SQLite, which is not what these tests are about."""
+    database = open_database(f"sqlite:///{tmp_path}/kitchen.db", source="/pizzeria/kitchen")
+    await create_chassis_tables_now(database)
+    kitchen = Upstream(database, own_connections)
+    await kitchen.relay.start()
+    yield kitchen
+    await kitchen.relay.stop()
+
+
+@pytest_asyncio.fixture
+async def replica(
+    database_url: str, open_database: Callable[..., Database], own_redis: RedisSettings, upstream: Upstream
+) -> AsyncIterator[Callable[..., Awaitable[Replica]]]:
+    """Make replicas of the consuming service, which share a database; stopped at the end."""
+    made: list[Replica] = []
+
+    async def make(**options: int) -> Replica:
+        database = open_database(database_url, source="/pizzeria/order")
+        if not made:
+            await prepare(database)
+        made.append(Replica(database, own_redis, upstream.transport(), **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.stop()
 
 
 @pytest.fixture

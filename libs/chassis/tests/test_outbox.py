@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from pizzeria_chassis.database import Database
-from pizzeria_chassis.history import history, outbox_state, stamped
+from pizzeria_chassis.errors import DatabaseUnavailable
+from pizzeria_chassis.history import Row, history, outbox_state, stamped
 from pizzeria_chassis.outbox import Relay
 from pizzeria_chassis.testing import create_chassis_tables_now
 from pizzeria_chassis.transaction import Transaction
@@ -157,6 +158,31 @@ async def test_two_relays_are_never_at_work_together(
         await eventually(lambda: all_sent(database), what="the other takes over")
         assert other.leads
     assert await positions(own_connections) == up_to(41), "each event once, in order"
+
+
+@pytest.mark.proves("I5")
+async def test_a_paused_leader_loses_the_lead_on_postgresql(
+    postgres_url: str,
+    open_database: Callable[..., Database],
+    own_connections: RedisConnections,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pizzeria_chassis.leadership.SILENCE_SECONDS", 1)
+    database, replica = open_database(postgres_url), open_database(postgres_url)
+    await create_chassis_tables_now(database)
+    paused = Relay(database, own_connections, streams=[KITCHEN])
+    assert not await paused._round()
+    assert paused.leads
+    async with at_work(Relay(replica, own_connections, streams=[KITCHEN])):
+        await tell(replica)
+        await eventually(lambda: all_sent(replica), within=6, what="the other takes over")
+        await tell(replica)
+        with pytest.raises(DatabaseUnavailable):
+            # It wakes up and believes to lead: it cannot give positions.
+            await paused._give_positions([Row(99, KITCHEN, "o-1", "{}", None)])
+        await eventually(lambda: all_sent(replica))
+    await paused._step_down()
+    assert await positions(own_connections) == up_to(2)
 
 
 @pytest.mark.proves("I5", "I9")

@@ -69,7 +69,11 @@ class Served:
         if self._task is not None:
             self.app.state.stopping.set()
             self._server.should_exit = True
-            await self._task
+            done, _ = await asyncio.wait({self._task}, timeout=20)
+            if not done:
+                import sys
+                for t in asyncio.all_tasks(): t.print_stack(file=sys.stderr)
+            assert done, "it does not stop"
             self._task = None
         self._socket.close()
 
@@ -78,19 +82,18 @@ class Served:
 
 
 class Upstream:
-    """The order service and the menu, as far as the kitchen hears of them: outbox, relay and feed."""
+    """A service that the kitchen hears of: its outbox, relay and feed."""
 
-    def __init__(self, folder: Path, redis_url: str) -> None:
-        self._database = Database(f"sqlite:///{folder / 'upstream.db'}", source="/pizzeria/order")
+    def __init__(self, stream: str, folder: Path, redis_url: str) -> None:
+        self._database = Database(f"sqlite:///{folder / stream}.db", source="/test")
         self._connections = RedisConnections(RedisSettings.from_url(redis_url))
-        relay = Relay(self._database, self._connections, streams=[ORDERS, MENU])
-        tokens = {"service": SecretStr(TOKENS["service"])}
+        relay = Relay(self._database, self._connections, streams=[stream])
         self.served = Served(
             create_app(
                 Service(
-                    name="upstream",
+                    name=stream,
                     description="",
-                    authenticator=Authenticator(tokens),  # type: ignore[arg-type]
+                    authenticator=Authenticator({"service": SecretStr(TOKENS["service"])}),
                     routers=[feed_router(self._database)],
                     components=[self, relay],
                 )
@@ -146,7 +149,7 @@ def confirmed(*items: OrderedItem, priority: str = "standard", scheduled_for: An
 
 @dataclass
 class Kitchens:
-    """One or more kitchens on one database and one Redis, and their upstream."""
+    """One or more kitchens on one database and one Redis, and the services that they hear from."""
 
     folder: Path
     database_url: str
@@ -155,7 +158,8 @@ class Kitchens:
     """Redis as the kitchens see it and other settings, where they differ."""
 
     def __post_init__(self) -> None:
-        self.upstream = Upstream(self.folder, self.redis_url)
+        self.orders = Upstream(ORDERS, self.folder, self.redis_url)
+        self.menu = Upstream(MENU, self.folder, self.redis_url)
         self.connections = RedisConnections(RedisSettings.from_url(self.redis_url))
         self.kitchens: list[Served] = []
         self.clients: list[httpx.AsyncClient] = []
@@ -166,8 +170,8 @@ class Kitchens:
             "ENVIRONMENT": "demo",
             "DATABASE_URL": self.database_url,
             "REDIS_URL": str(self.settings.get("redis_url", self.redis_url)),
-            "ORDER_URL": self.upstream.served.url,
-            "MENU_URL": self.upstream.served.url,
+            "ORDER_URL": self.orders.served.url,
+            "MENU_URL": self.menu.served.url,
             **{f"{role.upper()}_TOKEN": token for role, token in TOKENS.items()},
             **{name.upper(): str(value) for name, value in self.settings.items() if name != "redis_url"},
         }
@@ -176,8 +180,8 @@ class Kitchens:
         values = {
             "environment": "demo",
             "database_url": SecretStr(self.database_url),
-            "order_url": self.upstream.served.url,
-            "menu_url": self.upstream.served.url,
+            "order_url": self.orders.served.url,
+            "menu_url": self.menu.served.url,
             **{f"{role}_token": SecretStr(token) for role, token in TOKENS.items()},
             **self.settings,
         }
@@ -202,13 +206,14 @@ class Kitchens:
             await client.aclose()
         for served in self.kitchens:
             await served.stop()
-        await self.upstream.served.stop()
+        for upstream in (self.orders, self.menu):
+            await upstream.served.stop()
         await self.connections.aclose()
 
     async def order(self, *items: OrderedItem, order_id: str | None = None, **more: Any) -> str:
         """A paid order comes in; its id."""
         order_id = order_id or new_id()
-        await self.upstream.tell(confirmed(*items, **more), order_id)
+        await self.orders.tell(confirmed(*items, **more), order_id)
         return order_id
 
     async def told(self, subject: str) -> list[str]:
@@ -242,8 +247,9 @@ class Kitchens:
 
 @contextlib.asynccontextmanager
 async def running(kitchens: Kitchens) -> AsyncIterator[Kitchens]:
-    await kitchens.upstream.served.start()
     try:
+        for upstream in (kitchens.orders, kitchens.menu):
+            await upstream.served.start()
         yield kitchens
     finally:
         await kitchens.close()

@@ -19,9 +19,9 @@ async def test_a_cancellation_is_accepted_before_the_first_pizza_is_started(
 ) -> None:
     order_id = await kitchens.order(item(quantity=3))
     await kitchens.hears(order_id, "kitchen.ticket_accepted")
-    await kitchens.upstream.tell(ASKED, order_id)
+    await kitchens.orders.tell(ASKED, order_id)
     await kitchens.hears(order_id, "kitchen.cancellation_accepted")
-    await kitchens.upstream.tell(GONE, order_id)
+    await kitchens.orders.tell(GONE, order_id)
     assert (await hands.claim(wait=0.5)).status_code == 204
     assert all(stock["reserved"] == 0 for stock in (await hands.check_stock()).values())
     assert (await hands.client.get("/queue")).json()["items"] == []
@@ -33,7 +33,7 @@ async def test_a_cancellation_is_refused_once_a_pizza_is_started_and_cooking_goe
 ) -> None:
     order_id = await kitchens.order(item(quantity=2))
     ticket = await hands.take()
-    await kitchens.upstream.tell(ASKED, order_id)
+    await kitchens.orders.tell(ASKED, order_id)
     await kitchens.hears(order_id, "kitchen.cancellation_refused")
     await hands.complete(ticket)
     await hands.complete(await hands.take())
@@ -60,7 +60,7 @@ async def test_claim_and_cancellation_at_the_same_moment_are_decided_once(
     async def order_and_change_my_mind(number: int) -> str:
         order_id = await kitchens.order(item(quantity=1 + number % 2), order_id=f"order-{number}")
         await asyncio.sleep(0.02 * (number % 5))
-        await kitchens.upstream.tell(ASKED, order_id)
+        await kitchens.orders.tell(ASKED, order_id)
         return order_id
 
     async with asyncio.TaskGroup() as group:
@@ -104,7 +104,7 @@ async def test_an_order_that_the_order_service_cancelled_stops_where_it_still_ca
     hands = Hands(await kitchens.open())
     order_id = await kitchens.order(item(quantity=3))
     working, dead = await hands.take("oven-1"), await hands.take("oven-2")
-    await kitchens.upstream.tell(GONE, order_id)
+    await kitchens.orders.tell(GONE, order_id)
 
     async def nothing_waits() -> bool:
         return len((await hands.client.get("/queue")).json()["items"]) == 0
@@ -123,10 +123,10 @@ async def test_an_order_that_the_order_service_cancelled_stops_where_it_still_ca
 async def test_a_paid_order_that_comes_after_its_cancellation_is_not_cooked(
     kitchens: Kitchens, hands: Hands
 ) -> None:
-    await kitchens.upstream.tell(GONE, "early")
-    await kitchens.upstream.tell(ASKED, "asked")
+    await kitchens.orders.tell(GONE, "early")
+    await kitchens.orders.tell(ASKED, "asked")
     await kitchens.hears("asked", "kitchen.cancellation_accepted")
     for order_id in ("early", "asked"):
-        await kitchens.upstream.tell(confirmed(), order_id)
+        await kitchens.orders.tell(confirmed(), order_id)
     await kitchens.hears(await kitchens.order(order_id="marker"), "kitchen.ticket_accepted")
     assert [t["order_id"] for t in (await hands.client.get("/queue")).json()["items"]] == ["marker"]

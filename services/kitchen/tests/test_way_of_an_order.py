@@ -49,11 +49,11 @@ async def test_an_order_is_cooked_and_delivered(kitchens: Kitchens, hands: Hands
 
 @pytest.mark.proves("P8")
 async def test_an_event_that_comes_again_makes_no_second_tickets(kitchens: Kitchens, hands: Hands) -> None:
-    event = await kitchens.upstream.tell(confirmed(item(quantity=3)), "order-1")
+    event = await kitchens.orders.tell(confirmed(item(quantity=3)), "order-1")
     await kitchens.hears("order-1", "kitchen.ticket_accepted")
     await kitchens.publish_again(ORDERS, event)
     # Another event about the same order, as after a mistake upstream: the order id is the natural key.
-    await kitchens.upstream.tell(confirmed(item(quantity=3)), "order-1")
+    await kitchens.orders.tell(confirmed(item(quantity=3)), "order-1")
     marker = await kitchens.order()
     await kitchens.hears(marker, "kitchen.ticket_accepted")
     queue = (await hands.client.get("/queue")).json()["items"]
@@ -173,7 +173,7 @@ async def test_the_menu_says_what_goes_in_and_a_new_ingredient_is_low_until_it_c
             "ingredients": ("dough", "truffles"),
         }
     )
-    await kitchens.upstream.tell(changed, "truffle")
+    await kitchens.menu.tell(changed, "truffle")
     await kitchens.hears("truffles", "stock.low")
     rejected = await kitchens.order(item("truffle"))
     events = await kitchens.hears(rejected, "kitchen.ticket_rejected")
@@ -182,7 +182,7 @@ async def test_the_menu_says_what_goes_in_and_a_new_ingredient_is_low_until_it_c
     await hands.client.post("/inventory/truffles/restock", json={"quantity": 5})
     await kitchens.hears("truffles", "stock.restored")
     older = changed.model_copy(update={"version": 1, "ingredients": ("dough",)})
-    await kitchens.upstream.tell(older, "truffle")
+    await kitchens.menu.tell(older, "truffle")
     accepted = await kitchens.order(item("truffle"))
     await kitchens.hears(accepted, "kitchen.ticket_accepted")
     assert (await hands.check_stock())["truffles"]["reserved"] == 2

@@ -25,7 +25,7 @@ async def test_replicas_that_start_together_write_one_first_menu(database_url: s
         async with open_menu(database_url, own_redis) as menu:
             return len(await menu.told())
 
-    assert await asyncio.gather(start(), start(), start()) == [6, 6, 6]
+    assert list(await asyncio.gather(start(), start(), start())) == [6, 6, 6]
 
 
 async def test_a_menu_that_staff_emptied_stays_empty(database_url: str, own_redis: str) -> None:

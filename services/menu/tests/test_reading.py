@@ -69,11 +69,17 @@ async def test_a_slow_reader_cannot_bring_back_an_old_copy(own_redis: str) -> No
     await connections.aclose()
 
 
+async def sent(menu: Menu, position: int) -> bool:
+    outbox = (await menu.service.get("/events/positions")).json()["outbox"]
+    return bool(outbox["sent"] == position)
+
+
 @pytest.mark.proves("R6")
 async def test_without_redis_the_menu_is_read_and_changed_and_says_so(
     database_url: str, own_redis: str, redis_road: FaultProxy
 ) -> None:
     async with open_menu(database_url, redis_road.url(own_redis)) as menu:
+        await eventually(lambda: sent(menu, 6), what="the seed is sent")
         redis_road.cut()
         ready = await menu.guest.get("/health/ready")
         assert ready.status_code == 200
@@ -90,9 +96,8 @@ async def test_without_redis_the_menu_is_read_and_changed_and_says_so(
         redis_road.restore()
 
         async def well_again() -> bool:
-            outbox = (await menu.service.get("/events/positions")).json()["outbox"]
             status = (await menu.guest.get("/health/ready")).json()["status"]
-            return bool(outbox["sent"] == 7 and status == "ready")
+            return bool(status == "ready" and await sent(menu, 7))
 
         await eventually(well_again, within=10, what="sent and ready")
         assert not (await menu.listed("margherita") or {})["available"]

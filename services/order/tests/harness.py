@@ -3,14 +3,18 @@ that speak real HTTP and publish real stream entries.
 """
 
 import asyncio
+import itertools
+import re
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, closing, nullcontext
 from typing import Any
 
+import asyncpg
 import httpx
+import pytest
 import uvicorn
 from fastapi import FastAPI, HTTPException
 from order_service.bootstrap import create_order_app
@@ -30,6 +34,8 @@ from starlette.types import ASGIApp
 
 MANAGER = {"Authorization": f"Bearer {TOKENS['manager']}"}
 COOK = {"Authorization": f"Bearer {TOKENS['cook']}"}
+
+ON_BOTH_DATABASES = pytest.mark.parametrize("flavour", ["sqlite", "postgresql"])
 
 MENU = {
     "items": [
@@ -85,11 +91,14 @@ class MenuStandIn:
         self.menu: dict[str, Any] = Menu.model_validate(MENU).model_dump(mode="json")
         self.away = False
         self.asked = 0
+        self.open = asyncio.Event()
+        self.open.set()
         self.app = FastAPI()
         self.app.get("/menu")(self._answer)
 
     async def _answer(self) -> dict[str, Any]:
         self.asked += 1
+        await self.open.wait()
         if self.away:
             raise HTTPException(503)
         return self.menu
@@ -151,6 +160,13 @@ class Guest:
         self.id = session["customer_id"]
         self.headers = {"Authorization": f"Bearer {session['token']}"}
 
+    @classmethod
+    def of(cls, http: httpx.AsyncClient, other: "Guest") -> "Guest":
+        """The same guest at another replica."""
+        guest = cls(http, {"customer_id": other.id, "token": ""})
+        guest.headers = other.headers
+        return guest
+
     async def post(self, path: str, **options: Any) -> httpx.Response:
         return await self.http.post(path, headers=self.headers | options.pop("headers", {}), **options)
 
@@ -170,6 +186,33 @@ class Guest:
         order_id: str = answer.json()["id"]
         return order_id
 
+    async def until_price(self, amount: str) -> dict[str, Any]:
+        """Orders until one costs so much, for at most as long as a copy of the menu may be fresh."""
+
+        async def try_again() -> dict[str, Any] | None:
+            placed: dict[str, Any] = (await self.order()).json()
+            return placed if placed["total"]["amount"] == amount else None
+
+        found: dict[str, Any] | None = await eventually(try_again, within=3, every=0.05)
+        assert found is not None
+        return found
+
+    async def until_signed_out(self) -> httpx.Response:
+        async def try_again() -> list[httpx.Response]:
+            answer = await self.get("/me")
+            return [answer] if answer.status_code != 200 else []
+
+        return (await eventually(try_again, within=5))[0]
+
+    async def until_refused(self) -> httpx.Response:
+        """Orders until one is not taken."""
+
+        async def try_again() -> list[httpx.Response]:
+            answer = await self.order()
+            return [answer] if answer.status_code != 201 else []
+
+        return (await eventually(try_again, within=5, every=0.05))[0]
+
     async def look(self, order_id: str) -> dict[str, Any]:
         answer = await self.get(f"/orders/{order_id}")
         assert answer.status_code == 200, answer.text
@@ -186,7 +229,7 @@ class Guest:
             return order if condition(order) else None
 
         try:
-            found = await eventually(look, within=within, every=0.02)
+            found: dict[str, Any] | None = await eventually(look, within=within, every=0.02)
         except AssertionError:
             journey = (await self.get(f"/orders/{order_id}/journey")).text
             raise AssertionError(f"{await self.look(order_id)}\n{journey}") from None
@@ -201,9 +244,9 @@ class House:
     """One order service with its database, and its neighbours."""
 
     def __init__(
-        self, folder: Path, redis: RedisSettings, menu: MenuStandIn, kitchen: KitchenStandIn
+        self, database_url: str, redis: RedisSettings, menu: MenuStandIn, kitchen: KitchenStandIn
     ) -> None:
-        self.file = folder / "order.db"
+        self.database_url = database_url
         self.redis = redis
         self.menu = menu
         self.kitchen = kitchen
@@ -214,7 +257,7 @@ class House:
     def settings(self, **changes: Any) -> OrderSettings:
         known: dict[str, Any] = {
             "environment": "demo",
-            "database_url": SecretStr(f"sqlite:///{self.file}"),
+            "database_url": SecretStr(self.database_url),
             "redis": self.redis,
             "menu_url": self.menu_url,
             "kitchen_url": self.kitchen_url,
@@ -242,11 +285,21 @@ class House:
         await self._open.aclose()
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What the database holds, read from outside the service."""
-        with sqlite3.connect(self.file) as connection:
-            found = connection.execute(query, values).fetchall()
-        connection.close()
-        return found
+        """What the database holds, read from outside the service; parameters are question marks."""
+        if self.database_url.startswith("sqlite"):
+            with closing(sqlite3.connect(self.database_url.removeprefix("sqlite:///"))) as connection:
+                return connection.execute(query, values).fetchall()
+        numbers = itertools.count(1)
+        numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", query)
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, self._fetch(numbered, values)).result()
+
+    async def _fetch(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return [tuple(row) for row in await connection.fetch(query, *values)]
+        finally:
+            await connection.close()
 
     def movements(self, order_id: str) -> list[tuple[str, int]]:
         """What the provider moved for an order: kind and cents."""

@@ -1,14 +1,17 @@
 """What a database error means: try again, come back later, or a fault of ours."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
-__all__ = ["Conflict", "is_conflict", "is_unavailable"]
+from pizzeria_chassis.errors import DatabaseUnavailable
+
+__all__ = ["Conflict", "is_conflict", "unavailable_errors"]
 
 
 class Conflict(Exception):  # noqa: N818 - named by what happened
@@ -44,7 +47,18 @@ def is_conflict(error: BaseException, retriable_constraints: Collection[str]) ->
     return state in (SERIALIZATION_FAILURE, DEADLOCK)
 
 
-def is_unavailable(error: BaseException) -> bool:
+@contextmanager
+def unavailable_errors() -> Iterator[None]:
+    """Turn database errors that mean "out of reach" into DatabaseUnavailable; let the others through."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeoutError) as error:
+        if _is_unavailable(error):
+            raise DatabaseUnavailable("The database went away or stays locked.") from error
+        raise
+
+
+def _is_unavailable(error: BaseException) -> bool:
     """Whether the database is out of reach at the moment, or stayed locked for as long as we wait."""
     if isinstance(error, PoolTimeoutError):
         return True

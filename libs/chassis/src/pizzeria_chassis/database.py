@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from pizzeria_chassis.conflicts import is_conflict, is_unavailable
+from pizzeria_chassis.conflicts import is_conflict, unavailable_errors
 from pizzeria_chassis.engines import Engines, open_engines
 from pizzeria_chassis.errors import DatabaseUnavailable
 from pizzeria_chassis.transaction import Hook, Transaction
@@ -118,20 +118,21 @@ class Database:
         ):
             yield session
 
+    async def open(self, engine: AsyncEngine) -> AsyncConnection:
+        """Return a connection of ``engine``, to be closed by the caller. Raises DatabaseUnavailable."""
+        try:
+            return await engine.connect()
+        except (OSError, DBAPIError, PoolTimeoutError) as error:
+            # asyncpg lets socket errors out as they are.
+            raise DatabaseUnavailable("The database cannot be reached.") from error
+
     @asynccontextmanager
     async def connect(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         """Yield a connection of ``engine``; what says "out of reach" comes out as DatabaseUnavailable."""
+        connection = await self.open(engine)
         try:
-            # asyncpg lets socket errors out as they are.
-            connection = await engine.connect()
-        except (OSError, DBAPIError, PoolTimeoutError) as error:
-            raise DatabaseUnavailable("The database cannot be reached.") from error
-        try:
-            yield connection
-        except (DBAPIError, PoolTimeoutError) as error:
-            if is_unavailable(error):
-                raise DatabaseUnavailable("The database went away or stays locked.") from error
-            raise
+            with unavailable_errors():
+                yield connection
         finally:
             await connection.close()
 

@@ -80,6 +80,11 @@ async def placed_unsent(session: AsyncSession, *, limit: int) -> Sequence[Row]:
     return [Row(*row) for row in (await session.execute(query)).all()]
 
 
+async def count_unsent(session: AsyncSession) -> int:
+    query = select(func.count()).select_from(outbox).where(outbox.c.sent_at.is_(None))
+    return (await session.execute(query)).scalar_one()
+
+
 async def head(session: AsyncSession) -> int:
     """Return the newest position, 0 when there is none."""
     return (await session.execute(select(func.max(outbox.c.position)))).scalar() or 0

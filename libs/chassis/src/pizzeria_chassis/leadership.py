@@ -10,12 +10,14 @@ from typing import Final, Protocol
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pizzeria_chassis.conflicts import unavailable_errors
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import DatabaseUnavailable
 
 __all__ = ["Leadership", "leadership_for"]
 
 RELAY_LOCK: Final = 6_073_022
+SILENCE_SECONDS: Final = 10
 
 
 class Leadership(Protocol):
@@ -27,6 +29,10 @@ class Leadership(Protocol):
 
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a transaction that can commit only while this holder leads."""
+        ...
+
+    async def confirm(self) -> None:
+        """Raise DatabaseUnavailable when the lead is lost. At least every few seconds while leading."""
         ...
 
     async def release(self) -> None:
@@ -71,6 +77,9 @@ class _FileLeadership:
         ):
             yield connection
 
+    async def confirm(self) -> None:
+        """Nothing takes the lock from a living process."""
+
     async def release(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
@@ -94,24 +103,33 @@ class _SessionLeadership:
         if self._leads:
             return True
         if self._connection is None:
-            async with self._database.connect(self._database.engines.writer) as probe:
-                await probe.execute(text("SELECT 1"))
-            self._connection = await self._database.engines.writer.connect()
-        async with self._connection.begin():
-            await self._connection.execute(text("SET idle_session_timeout = '10s'"))
-            locked = await self._connection.execute(
-                text("SELECT pg_try_advisory_lock(:key)"), {"key": RELAY_LOCK}
-            )
-            self._leads = bool(locked.scalar())
+            self._connection = await self._database.open(self._database.engines.writer)
+        try:
+            with unavailable_errors():
+                self._leads = await self._try_lock(self._connection)
+        except BaseException:
+            await self.release()
+            raise
         return self._leads
+
+    async def _try_lock(self, connection: AsyncConnection) -> bool:
+        async with connection.begin():
+            await connection.execute(text(f"SET idle_session_timeout = '{SILENCE_SECONDS}s'"))
+            locked = await connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": RELAY_LOCK})
+            return bool(locked.scalar())
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         # SQLAlchemy would reconnect a lost connection by itself, without the lock.
         if self._connection is None or not self._leads or self._connection.invalidated:
             raise DatabaseUnavailable("The relay's session is lost, and the lead with it.")
-        async with self._connection.begin():
-            yield self._connection
+        with unavailable_errors():
+            async with self._connection.begin():
+                yield self._connection
+
+    async def confirm(self) -> None:
+        async with self.begin() as connection:
+            await connection.execute(text("SELECT 1"))
 
     async def release(self) -> None:
         connection, self._connection, self._leads = self._connection, None, False

@@ -76,9 +76,7 @@ class PeriodicTask:
             try:
                 more = await self._work()
             except Exception as error:  # noqa: BLE001 - the loop outlives every failure of its work
-                self._failures += 1
-                self._reason = type(error).__name__
-                _log.warning("periodic_task_failed", task=self._name, failures=self._failures, exc_info=error)
+                self._failed(error)
                 await self._pause(self._stopping, self._backoff.delay(self._failures))
                 continue
             if self._failures:
@@ -93,13 +91,12 @@ class PeriodicTask:
         # An outage fails every turn: a line each time the count doubles is enough, and where in the code it
         # struck says nothing. Anything else is a fault of ours.
         if self._failures & (self._failures - 1) == 0:
-            trace = None if isinstance(error, OUTAGES) else error
             _log.warning(
                 "periodic_task_failed",
                 task=self._name,
                 failures=self._failures,
                 error=self._reason,
-                exc_info=trace,
+                exc_info=None if isinstance(error, OUTAGES) else error,
             )
 
     async def _pause(self, until: asyncio.Event, seconds: float) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.health import OK, Check
-from pizzeria_chassis.history import Row, history, placed_unsent, stamped, unplaced
+from pizzeria_chassis.history import Row, count_unsent, history, placed_unsent, stamped, unplaced
 from pizzeria_chassis.leadership import leadership_for
 from pizzeria_chassis.loops import PeriodicTask
 from pizzeria_chassis.metrics import EventMetrics
@@ -59,6 +59,7 @@ class Relay:
         self._metrics = metrics
         self._lead = leadership_for(database)
         self._leads = False
+        self._led_before = False
         self._ends = {
             name: StreamEnd(name, connections, self._publisher, source=database.source)
             for stream in streams
@@ -101,7 +102,7 @@ class Relay:
 
     async def _round(self) -> bool:
         """One turn of the loop; True when there is more to send."""
-        if not await self._may_work():
+        if not self._leads and not await self._take_lead():
             return False
         try:
             return await self._work()
@@ -112,35 +113,44 @@ class Relay:
             await self._step_down()
             raise
 
+    async def _take_lead(self) -> bool:
+        now = time.monotonic()
+        if now < self._standby_until:
+            return False
+        if leads := await self._lead.acquire():
+            await self._learn_ends()
+        else:
+            self._standby_until = now + STANDBY_SECONDS
+        if leads != self._led_before:
+            _log.info("relay_leads" if leads else "relay_stands_by")
+        self._leads = self._led_before = leads
+        if self._metrics is not None:
+            self._metrics.leading.set(leads)
+        return leads
+
     async def _work(self) -> bool:
+        if self._unfinished:
+            async with self._database.read() as session:
+                self._note_waiting(await count_unsent(session))
         if time.monotonic() >= self._next_check:
+            await self._lead.confirm()
             await self._refill()
             self._next_check = time.monotonic() + CHECK_SECONDS
         rows = await self._next_rows()
         if rows:
             await self._publish([stamped(row) for row in rows])
             await self._mark_sent(rows[-1])
+        self._note_waiting(0)
         if time.monotonic() >= self._next_trim:
             self._next_trim = time.monotonic() + TRIM_SECONDS
             for name in self._ends:
                 await self._publisher.trim(name)
         return len(rows) == BATCH
 
-    async def _may_work(self) -> bool:
-        if self._leads:
-            return True
-        now = time.monotonic()
-        if now < self._standby_until:
-            return False
-        self._leads = await self._lead.acquire()
-        if self._leads:
-            _log.info("relay_leads")
-            await self._learn_ends()
-        else:
-            self._standby_until = now + STANDBY_SECONDS
+    def _note_waiting(self, events: int) -> None:
+        self._waiting = events
         if self._metrics is not None:
-            self._metrics.leading.set(self._leads)
-        return self._leads
+            self._metrics.unsent.set(events)
 
     async def _step_down(self) -> None:
         self._leads = False
@@ -156,9 +166,7 @@ class Relay:
                     return rows
                 self._unfinished = False
             rows = await unplaced(session, limit=BATCH)
-        self._waiting = len(rows)
-        if self._metrics is not None:
-            self._metrics.unsent.set(len(rows))
+        self._note_waiting(len(rows))
         return await self._give_positions(rows) if rows else rows
 
     async def _give_positions(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -180,9 +188,6 @@ class Relay:
                 .where(outbox.c.position <= last.position, outbox.c.sent_at.is_(None))
                 .values(sent_at=self._database.clock.now())
             )
-        self._waiting = 0
-        if self._metrics is not None:
-            self._metrics.unsent.set(0)
 
     async def _publish(self, events: Sequence[tuple[str, RawEvent]]) -> None:
         batches: dict[str, list[CloudEvent[Any]]] = {}

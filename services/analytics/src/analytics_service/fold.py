@@ -31,9 +31,8 @@ _COUNTED: dict[type[Payload], str] = {
     OrderCancelled: "cancelled",
     DeliveryCompleted: "delivered",
 }
-_FOLDED: dict[str, type[Payload]] = {
-    model.event_type: model for model in (*_COUNTED, OrderConfirmed, PaymentCaptured, PaymentRefunded)
-}
+_READ: tuple[type[Payload], ...] = (*_COUNTED, OrderConfirmed, PaymentCaptured, PaymentRefunded)
+_FOLDED = {model.event_type: model for model in _READ}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
@@ -81,7 +82,7 @@ class Projections:
 
     async def popular(self, limit: int) -> list[tuple[str, int]]:
         """The most ordered pizzas and how many of each; equals by id. One round trip."""
-        found = await run_idempotent(
+        found: Any = await run_idempotent(
             lambda: self._connections.commands.zrange(self._popularity, 0, limit - 1, withscores=True)
         )
         return [(_text(pizza), -int(score)) for pizza, score in found]

@@ -5,7 +5,13 @@ from pydantic import Field
 
 
 class AnalyticsSettings(ServiceSettings):
-    """What analytics reads from the environment: what every service reads."""
+    """What analytics reads from the environment beside what every service reads."""
 
     service_name: str = "analytics"
     port: int = Field(default=8004, ge=0, le=65535)
+    projector_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="how often to look whether Redis lost the projections; new events are counted at once",
+    )

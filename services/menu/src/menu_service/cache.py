@@ -1,6 +1,7 @@
 """Cache-aside for the whole menu. Without Redis it is slower, never wrong and never an error."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Final
 
@@ -28,26 +29,29 @@ class MenuCache:
         self._connections = connections
         self._key = keys.key("menu")
         self._ttl_ms = int(ttl.total_seconds() * 1000)
+        self._answers = True
 
     async def get(self) -> bytes | None:
         """The copy, or None when there is none or Redis does not answer in time. One round trip."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                found = await self._connections.commands.hget(self._key, "body")
-        except (RedisError, TimeoutError) as error:
-            _log.warning("menu_cache_unavailable", verb="get", error=type(error).__name__)
-            return None
+        found = await self._ask(self._connections.commands.hget(self._key, "body"))
         return found if isinstance(found, bytes) else None
 
     async def put(self, revision: int, body: bytes) -> bool:
         """Keep this copy unless a newer one is there; False when not kept. One round trip."""
+        put = _PUT(self._connections.commands, keys=[self._key], args=[revision, body, self._ttl_ms])
+        return bool(await self._ask(put))
+
+    async def _ask(self, question: Awaitable[object]) -> object:
         try:
             async with asyncio.timeout(PATIENCE):
-                return bool(
-                    await _PUT(
-                        self._connections.commands, keys=[self._key], args=[revision, body, self._ttl_ms]
-                    )
-                )
+                reply = await question
         except (RedisError, TimeoutError) as error:
-            _log.warning("menu_cache_unavailable", verb="put", error=type(error).__name__)
-            return False
+            # Said once, not with every guest.
+            if self._answers:
+                _log.warning("menu_cache_unavailable", error=type(error).__name__)
+            self._answers = False
+            return None
+        if not self._answers:
+            _log.info("menu_cache_back")
+        self._answers = True
+        return reply

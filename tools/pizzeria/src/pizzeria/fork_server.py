@@ -34,7 +34,7 @@ class ForkServer:
         self._woken, self._wake = os.pipe()
 
     def next_child(self) -> dict[str, Any] | None:
-        """Serve. Returns the request in each child that is forked for one, and `None` in the server at its end."""
+        """Serve. Returns the request in the child that is forked for it, `None` in the server at its end."""
         os.set_blocking(self._wake, False)
         signal.set_wakeup_fd(self._wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)

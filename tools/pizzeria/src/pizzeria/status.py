@@ -16,34 +16,33 @@ def status_table(state: State, home: Home) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     for heading in ("process", "address", "pid", "memory", "state"):
         table.add_column(heading, overflow="fold")
-    total = 0
-    for name, endpoint in state.services.items():
-        total += _add_row(table, name, endpoint, _health(endpoint))
-    host = state.redis.url.rpartition("@")[2]
-    total += _add_row(table, "redis", Endpoint(host, state.redis.pid), "")
+    rows = {
+        name: (endpoint.url, endpoint.pid, _health(endpoint)) for name, endpoint in state.services.items()
+    }
+    redis = state.redis.url.rpartition("@")[2]
+    rows["redis"] = (redis, state.redis.pid, "")
     if (record := RunRecord.read(home.record_file)) is not None:
-        if (simulators := record.processes.get("simulators")) is not None:
-            total += _add_row(table, "simulators", Endpoint("", simulators.pid), "")
-        total += _add_row(table, "supervisor", Endpoint("", record.supervisor.pid), "")
+        rows["supervisor"] = ("", record.supervisor.pid, "")
+        others = {name: mark.pid for name, mark in record.processes.items() if name not in rows}
+        rows.update({name: ("", pid, "") for name, pid in others.items()})
+    total = 0
+    for name, (address, pid, health) in rows.items():
+        memory = _memory(pid)
+        total += memory
+        table.add_row(name, address, str(pid or "-"), _megabytes(memory), health)
     table.add_row("together", "", "", _megabytes(total), "", style="bold")
     return table
 
 
-def _add_row(table: Table, name: str, endpoint: Endpoint, health: str) -> int:
-    memory = _memory(endpoint.pid)
-    down = endpoint.pid is None and name != "redis"
-    table.add_row(
-        name, endpoint.url, str(endpoint.pid or "-"), _megabytes(memory), "down" if down else health
-    )
-    return memory
-
-
 def _memory(pid: int | None) -> int:
-    """Resident bytes; memory that processes share counts in each."""
-    try:
-        return int(psutil.Process(pid).memory_info().rss) if pid is not None else 0
-    except psutil.NoSuchProcess:
+    """Bytes in memory; on Linux a page that n processes share counts 1/n in each."""
+    if pid is None:
         return 0
+    try:
+        memory = psutil.Process(pid).memory_full_info()
+    except psutil.Error:
+        return 0
+    return int(getattr(memory, "pss", memory.rss))
 
 
 def _megabytes(size: int) -> str:
@@ -51,6 +50,8 @@ def _megabytes(size: int) -> str:
 
 
 def _health(endpoint: Endpoint) -> str:
+    if endpoint.pid is None:
+        return "down"
     try:
         report = httpx.get(f"{endpoint.url}/health/ready", timeout=2).json()
         return " ".join(filter(None, (report["status"], describe_checks(report["checks"]))))

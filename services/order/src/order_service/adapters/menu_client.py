@@ -22,7 +22,7 @@ from order_service.domain.errors import MenuUnavailable
 _log = structlog.get_logger(__name__)
 
 TIMEOUT = 1.0
-RETRY_PAUSE = timedelta(seconds=1)
+RETRY_PAUSE = timedelta(seconds=2)
 SAVE_EVERY = timedelta(seconds=60)
 
 
@@ -91,7 +91,7 @@ class MenuClient:
             menu = Menu.model_validate_json(answer.content)
         except (httpx.HTTPError, ValidationError) as error:
             # Do not let every order of an outage wait for its own time-out.
-            self._not_before = now + RETRY_PAUSE
+            self._not_before = self._clock.now() + RETRY_PAUSE
             self._reason = f"priced by the last good copy: {type(error).__name__}"
             _log.warning("menu_not_fetched", error=type(error).__name__)
             return

@@ -2,6 +2,7 @@
 
 import hashlib
 from typing import Annotated, Any
+from unicodedata import category
 
 from pizzeria_chassis.requests import RequestBody
 from pizzeria_contracts.payloads import Priority, Size, UtcTime
@@ -16,7 +17,8 @@ MAX_TOPPINGS = 10
 
 
 def _printable(text: str) -> str:
-    if any(character < " " and character not in "\n\t" for character in text) or "\x7f" in text:
+    # Control characters, and halves of surrogate pairs, which JSON can write and no database can keep.
+    if any(category(character) in ("Cc", "Cs") and character not in "\n\t" for character in text):
         raise ValueError("must not contain control characters")
     return text
 
@@ -36,13 +38,13 @@ Time = Annotated[UtcTime, BeforeValidator(_written)]
 class SignIn(RequestBody):
     name: Annotated[Text, Field(min_length=1, max_length=100)]
     phone: Annotated[str, Field(pattern=r"^\+?[0-9 ()/.-]{3,32}$")] | None = None
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
+    email: Annotated[Text, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
 
 
 class Item(RequestBody):
     pizza_id: Slug
     size: Size
-    toppings: Annotated[tuple[Slug, ...], Field(max_length=MAX_TOPPINGS)] = ()
+    toppings: list[Slug] = Field(default_factory=list, max_length=MAX_TOPPINGS)
     quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY, strict=True)] = 1
 
 
@@ -58,7 +60,7 @@ class PaymentMeans(RequestBody):
 
 
 class OrderBody(RequestBody):
-    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=MAX_ITEMS)]
+    items: Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
     payment: PaymentMeans
     priority: Priority = "standard"
     delivery_address: Annotated[Text, Field(max_length=500)] | None = None
@@ -68,7 +70,9 @@ class OrderBody(RequestBody):
     def wanted(self, customer_id: str) -> NewOrder:
         return NewOrder(
             customer_id=customer_id,
-            wishes=tuple(Wish(item.pizza_id, item.size, item.toppings, item.quantity) for item in self.items),
+            wishes=tuple(
+                Wish(item.pizza_id, item.size, tuple(item.toppings), item.quantity) for item in self.items
+            ),
             payment_token=self.payment.token,
             priority=self.priority,
             scheduled_for=self.scheduled_for,

@@ -67,7 +67,7 @@ class ForkServerClient:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def fork(self, module: str, environment: Mapping[str, str], log: Path) -> Forked:
-        """Run `python -m module` in a fork. Raises: StartFailedError when there is no answer in 30 seconds."""
+        """Run `python -m module` in a fork. Raises: StartFailedError without an answer in 30 seconds."""
         async with self._starting:
             if self.pid is None:
                 await self._start()

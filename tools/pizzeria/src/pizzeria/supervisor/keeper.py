@@ -5,11 +5,10 @@ import signal
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from pizzeria.backoff import Backoff
 from pizzeria.errors import PizzeriaError
-from pizzeria.supervisor.program import Supervised
 
 _PROBE_SECONDS = 0.05
 _STEADY_SECONDS = 5.0
@@ -23,6 +22,28 @@ class Change:
     event: Literal["started", "ready", "ended"]
     pid: int | None
     detail: str = ""
+
+
+class Supervised(Protocol):
+    """What can be kept running."""
+
+    name: str
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+
+    async def start(self) -> None:
+        """Start it. Raises: OSError, PizzeriaError."""
+
+    async def wait(self) -> str:
+        """Return when it has ended: how, in words."""
+
+    async def stop(self, grace_seconds: float) -> None:
+        """SIGTERM, then SIGKILL after `grace_seconds`; returns when it has ended. Harmless when repeated."""
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it; nothing happens when it does not run."""
 
 
 class Keeper:

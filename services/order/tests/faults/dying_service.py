@@ -1,0 +1,53 @@
+"""The order service, except that it kills itself with SIGKILL at a chosen point of a saga step.
+
+DIE_AT: `<call>:before` or `<call>:after` of a call to the payment provider; empty: never.
+"""
+
+import os
+import signal
+from decimal import Decimal
+
+from order_service.bootstrap import create_order_app
+from order_service.domain.saga import Charge, Settlement
+from order_service.settings import OrderSettings
+from order_service.use_cases.ports import PaymentProvider
+from pizzeria_chassis.serve import serve
+from pizzeria_chassis.settings import load_settings
+
+
+def die_at(point: str) -> None:
+    if os.environ.get("DIE_AT") == point:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DeadlyProvider:
+    def __init__(self, provider: PaymentProvider) -> None:
+        self._provider = provider
+
+    def knows(self, token: str) -> bool:
+        return self._provider.knows(token)
+
+    async def charge(self, key: str, amount: Decimal, token: str) -> Charge:
+        die_at("charge:before")
+        answer = await self._provider.charge(key, amount, token)
+        die_at("charge:after")
+        return answer
+
+    async def lookup(self, key: str) -> Charge:
+        die_at("lookup:before")
+        answer = await self._provider.lookup(key)
+        die_at("lookup:after")
+        return answer
+
+    async def refund(self, key: str) -> Settlement:
+        die_at("refund:before")
+        answer = await self._provider.refund(key)
+        die_at("refund:after")
+        return answer
+
+
+if __name__ == "__main__":
+    serve(
+        lambda settings: create_order_app(settings, around_provider=DeadlyProvider),
+        load_settings(OrderSettings),
+    )

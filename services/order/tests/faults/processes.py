@@ -1,0 +1,86 @@
+"""Order services as processes, to be killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from pizzeria_chassis.testing import TOKENS
+from rediscore.testing import eventually
+
+from services.order.tests.harness import House
+
+SCRIPT = Path(__file__).with_name("dying_service.py")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Replica:
+    """One process of the order service on a port that it keeps over restarts."""
+
+    def __init__(self, house: House, port: int | None = None) -> None:
+        self._house = house
+        self.port = port or free_port()
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self, die_at: str = "") -> None:
+        redis = self._house.redis
+        password = redis.password.get_secret_value() if redis.password else ""
+        self._process = subprocess.Popen(
+            [sys.executable, str(SCRIPT)],
+            env={
+                "PATH": os.environ["PATH"],
+                "ENVIRONMENT": "demo",
+                "PORT": str(self.port),
+                "DATABASE_URL": self._house.database_url,
+                "REDIS_URL": f"redis://:{password}@{redis.host}:{redis.port}/{redis.db}",
+                "MENU_URL": self._house.menu_url,
+                "KITCHEN_URL": self._house.kitchen_url,
+                "PAYMENT_TIMEOUT_SECONDS": "0.5",
+                "SAGA_LEASE_SECONDS": "1",
+                "SAGA_POLL_SECONDS": "0.1",
+                "DIE_AT": die_at,
+                **{f"{role.upper()}_TOKEN": token for role, token in TOKENS.items()},
+            },
+            stdout=subprocess.DEVNULL,
+        )
+        await eventually(self._answers, within=30, every=0.05, what="order service up")
+
+    async def killed(self) -> None:
+        """Return when the process has killed itself; it did not just end."""
+        assert self._process is not None
+        code = await asyncio.to_thread(self._process.wait, 20)
+        assert code == -signal.SIGKILL
+
+    async def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        await asyncio.to_thread(self._process.wait, 20)
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return await asyncio.to_thread(self._process.wait, 20)
+
+    async def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            await self.kill()
+        await self.http.aclose()
+
+    async def _answers(self) -> bool:
+        assert self._process is not None
+        try:
+            return (await self.http.get("/health/live")).status_code == 200
+        except httpx.TransportError:
+            return False

@@ -1,0 +1,208 @@
+"""kill -9 at every step of the saga: one capture, one end, nothing lost, nothing doubled."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+import pytest_asyncio
+from pizzeria_contracts.events import (
+    DeliveryCompleted,
+    DeliveryStarted,
+    OrderReady,
+    TicketRejected,
+    TicketStarted,
+)
+from rediscore.testing import eventually
+
+from services.order.tests.faults.processes import Replica
+from services.order.tests.harness import ON_BOTH_DATABASES, Guest, House
+
+TO_THE_DOOR = (
+    TicketStarted(ticket_id="t", station_id="s"),
+    OrderReady(),
+    DeliveryStarted(driver_id="d"),
+    DeliveryCompleted(driver_id="d"),
+)
+
+
+@pytest_asyncio.fixture
+async def replica(house: House) -> AsyncIterator[Callable[[], Replica]]:
+    """Makes replicas that are gone at the end of the test."""
+    made: list[Replica] = []
+
+    def make() -> Replica:
+        made.append(Replica(house))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.close()
+
+
+async def place(guest: Guest, key: str, card: str = "tok_approved") -> str:
+    """Like a guest who repeats until there is an answer; the order's id."""
+
+    async def attempt() -> str | None:
+        try:
+            answer = await guest.order(card, key=key)
+        except httpx.TransportError:
+            return None
+        return str(answer.json()["id"]) if answer.status_code == 201 else None
+
+    found = await eventually(attempt, within=30, every=0.05)
+    assert found is not None
+    return found
+
+
+@pytest.mark.proves("I1", "I2", "I7", "P4")
+@pytest.mark.parametrize(
+    ("card", "point"),
+    [
+        ("tok_approved", "charge:before"),
+        ("tok_approved", "charge:after"),
+        ("tok_timeout", "charge:before"),
+        ("tok_timeout", "lookup:before"),
+        ("tok_timeout", "lookup:after"),
+        ("tok_declined", "charge:after"),
+    ],
+)
+async def test_killed_while_charging(
+    house: House, replica: Callable[[], Replica], card: str, point: str
+) -> None:
+    service = replica()
+    await service.start(die_at=point)
+    guest = await house.guest(service.http)
+    placing = asyncio.create_task(place(guest, "k", card))
+    await service.killed()
+    before = house.rows("SELECT status, saga_step FROM orders")
+    assert len(before) == 1
+    assert before[0][0] == "pending"
+
+    await service.start()
+    order_id = await placing
+    assert house.rows("SELECT count(*) FROM orders") == [(1,)]
+    if card == "tok_declined":
+        await guest.until_status(order_id, "cancelled")
+        assert house.movements(order_id) == []
+        assert house.told(order_id).count("order.cancelled") == 1
+        return
+    await guest.until_status(order_id, "confirmed")
+    await house.kitchen.accept(order_id)
+    await house.kitchen.tell(order_id, *TO_THE_DOOR)
+    order = await guest.until_status(order_id, "delivered")
+    assert order["payment"]["captured"] == order["total"]
+    assert house.movements(order_id) == [("captured", 2598)]
+    assert house.told(order_id) == ["order.placed", "payment.captured", "order.confirmed"]
+
+
+@pytest.mark.proves("I1", "I2", "I7", "P4")
+@pytest.mark.parametrize("point", ["refund:before", "refund:after"])
+async def test_killed_while_refunding(house: House, replica: Callable[[], Replica], point: str) -> None:
+    service = replica()
+    await service.start(die_at=point)
+    guest = await house.guest(service.http)
+    order_id = await guest.placed()
+    await guest.until_status(order_id, "confirmed")
+    await house.kitchen.tell(order_id, TicketRejected(reason="out-of-stock"))
+    await service.killed()
+    assert house.rows("SELECT status, saga_step FROM orders") == [("confirmed", "refund")]
+
+    await service.start()
+    order = await guest.until_status(order_id, "cancelled")
+    assert order["payment"]["refunded"] == order["total"]
+    assert house.movements(order_id) == [("captured", 2598), ("refunded", 2598)]
+    assert house.told(order_id)[-2:] == ["payment.refunded", "order.cancelled"]
+
+
+@pytest.mark.proves("I2")
+async def test_a_cancellation_survives_the_kill_that_follows_it(
+    house: House, replica: Callable[[], Replica]
+) -> None:
+    service = replica()
+    await service.start(die_at="refund:before")
+    guest = await house.guest(service.http)
+    order_id = await guest.placed("tok_timeout")
+    with pytest.raises(httpx.TransportError):
+        await guest.post(f"/orders/{order_id}/cancel")
+    await service.killed()
+    await service.start()
+    order = await guest.until_status(order_id, "cancelled")
+    assert order["payment"]["captured"] == order["payment"]["refunded"]
+    moved = house.movements(order_id)
+    assert sum(cents if kind == "captured" else -cents for kind, cents in moved) == 0
+
+
+@pytest.mark.proves("I1", "I2", "P5")
+async def test_another_replica_takes_over_from_a_dead_one(
+    house: House, replica: Callable[[], Replica]
+) -> None:
+    dying, living = replica(), replica()
+    await dying.start(die_at="charge:after")
+    await living.start()
+    guest = await house.guest(living.http)
+    placing = asyncio.create_task(Guest.of(dying.http, guest).order(key="k"))
+    await dying.killed()
+    await asyncio.gather(placing, return_exceptions=True)
+    order_id = await place(guest, "k")
+    await guest.until_status(order_id, "confirmed")
+    assert house.movements(order_id) == [("captured", 2598)]
+    assert house.told(order_id) == ["order.placed", "payment.captured", "order.confirmed"]
+
+
+@ON_BOTH_DATABASES
+@pytest.mark.proves("I1", "I2", "I5", "I7")
+async def test_killed_at_random_under_load(house: House, replica: Callable[[], Replica]) -> None:
+    service = replica()
+    await service.start()
+    guest = await house.guest(service.http)
+    cards = ["tok_approved", "tok_approved", "tok_timeout", "tok_declined"] * 6
+    placing = [asyncio.create_task(place(guest, f"k-{n}", card)) for n, card in enumerate(cards)]
+    chance = random.Random(7)
+    for _ in range(4):
+        await asyncio.sleep(chance.uniform(0.05, 0.6))
+        await service.kill()
+        await service.start()
+    ids = await asyncio.gather(*placing)
+    assert len(set(ids)) == len(cards)
+    assert house.rows("SELECT count(*) FROM orders") == [(len(cards),)]
+    for order_id, card in zip(ids, cards, strict=True):
+        if card == "tok_declined":
+            await guest.until_status(order_id, "cancelled", within=30)
+        else:
+            await guest.until_status(order_id, "confirmed", within=30)
+            await house.kitchen.accept(order_id)
+            await house.kitchen.tell(order_id, *TO_THE_DOOR)
+    await service.kill()  # once more, in the middle of the kitchen's news
+    await service.start()
+    for order_id, card in zip(ids, cards, strict=True):
+        if card == "tok_declined":
+            assert house.movements(order_id) == []
+            continue
+        await guest.until_status(order_id, "delivered", within=30)
+        assert house.movements(order_id) == [("captured", 2598)]
+        assert house.told(order_id) == ["order.placed", "payment.captured", "order.confirmed"]
+    headers = {"Authorization": "Bearer service-token-of-a-test"}
+
+    async def at_rest() -> bool:
+        positions = (await guest.http.get("/events/positions", headers=headers)).json()
+        heard = positions["inbox"]["kitchen.events"]
+        return bool(
+            positions["outbox"]["head"] == positions["outbox"]["sent"]
+            and heard == {"position": len(house.kitchen.told), "dead": 0}
+        )
+
+    await eventually(at_rest, within=20)
+
+
+async def test_asked_to_stop_it_ends_with_code_0(house: House, replica: Callable[[], Replica]) -> None:
+    service = replica()
+    await service.start()
+    guest = await house.guest(service.http)
+    order_id = await guest.placed()
+    assert await service.stop() == 0
+    # What was committed was sent before the end.
+    assert house.rows("SELECT count(*) FROM outbox WHERE sent_at IS NULL") == [(0,)]
+    await service.start()
+    await guest.until_status(order_id, "confirmed")

@@ -1,0 +1,64 @@
+"""The menu service away: priced from the last good copy up to a stated age, then not at all."""
+
+import pytest
+
+from services.order.tests.harness import Guest, House
+
+
+@pytest.mark.proves("P3")
+async def test_an_edited_price_counts_at_once(house: House, guest: Guest) -> None:
+    before = (await guest.order()).json()["total"]["amount"]
+    house.menu.menu["items"][0]["prices"]["medium"]["amount"] = "20.00"
+    placed = await guest.until_price("40.00")
+    assert before == "25.98"
+    assert placed["total"]["amount"] == "40.00"
+
+
+@pytest.mark.proves("P3")
+async def test_the_last_good_copy_serves_while_the_menu_is_away(house: House, guest: Guest) -> None:
+    assert (await guest.order()).status_code == 201
+    house.menu.away = True
+    answers = [await guest.order() for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert {answer.json()["total"]["amount"] for answer in answers} == {"25.98"}
+    ready = await guest.http.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert ready.json()["checks"]["menu"]["status"] == "degraded"
+
+
+@pytest.mark.proves("P3")
+async def test_the_last_good_copy_survives_a_restart(house: House, guest: Guest) -> None:
+    assert (await guest.order()).status_code == 201
+    house.menu.away = True
+    other = Guest.of(await house.open(), guest)  # knows the menu from the database alone
+    assert (await other.order()).status_code == 201
+
+
+@pytest.mark.proves("P3")
+async def test_a_copy_that_is_too_old_serves_nobody(house: House) -> None:
+    guest = await house.guest(await house.open(menu_max_age_seconds=0.4))
+    assert (await guest.order()).status_code == 201
+    house.menu.away = True
+    answer = await guest.until_refused()
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "/problems/menu-unavailable"
+    assert int(answer.headers["retry-after"]) >= 1
+    orders = house.rows("SELECT count(*) FROM orders")
+    assert (await guest.order()).status_code == 503
+    assert house.rows("SELECT count(*) FROM orders") == orders
+
+
+async def test_without_any_copy_there_is_nothing_to_price_by(house: House, guest: Guest) -> None:
+    house.menu.away = True
+    assert (await guest.order()).status_code == 503
+    assert (await guest.http.get("/menu")).status_code == 503
+
+
+async def test_a_menu_that_hangs_holds_up_nobody_for_long(house: House, guest: Guest) -> None:
+    assert (await guest.order()).status_code == 201
+    house.menu.open.clear()
+    answers = [await guest.order() for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [201] * 5
+    asked = house.menu.asked
+    house.menu.open.set()
+    assert asked <= 4  # one time-out serves the orders of a second

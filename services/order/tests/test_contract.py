@@ -1,0 +1,47 @@
+"""What is committed is what runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from order_service import contract
+from order_service.adapters import sandbox_provider
+from order_service.adapters.tables import metadata
+from order_service.domain import states
+from pizzeria_chassis.database import Database
+from pizzeria_chassis.migrations import differences, migrate
+
+
+def test_the_committed_contract_is_that_of_the_code() -> None:
+    from pizzeria_chassis.contract import differences as stale
+
+    assert stale(contract.FOLDER, contract.demo_app()) == [], "python -m order_service.contract write"
+
+
+def test_the_readme_draws_the_transition_table() -> None:
+    assert states.diagram() in (contract.FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
+    assert sandbox_provider.movements.metadata is metadata
+    database = Database(f"sqlite:///{tmp_path}/order.db", source="/pizzeria/order")
+    try:
+        await migrate(database, "order_service")
+        assert await differences(database, [metadata]) == []
+    finally:
+        await database.aclose()
+
+
+@pytest.mark.proves("P15")
+def test_outside_the_demo_the_service_does_not_start_without_tokens() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "order_service"],
+        env={"ENVIRONMENT": "production", "PORT": "0", "DATABASE_URL": "sqlite:///nowhere.db"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 2
+    assert "MANAGER_TOKEN" in ended.stderr
+    assert "Traceback" not in ended.stderr
