@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import ChassisError
+from pizzeria_chassis.history import Row, stamped
 from pizzeria_chassis.inbox import Inbox
+from pizzeria_chassis.outbox import Relay
+from pizzeria_chassis.tables import outbox
 from pizzeria_chassis.testing import TOKENS
-from pizzeria_chassis.testing.events import Replica, Upstream, note_effect
+from pizzeria_chassis.testing.events import Replica, Upstream, note_effect, prepare
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderPlaced, OrderReady, StockLow, TicketCompleted, TicketStarted
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.settings import RedisSettings
 from rediscore.streams.event import CloudEvent
 from rediscore.testing import eventually
+from sqlalchemy import select
 
 MakeReplica = Callable[..., Awaitable[Replica]]
 
@@ -88,7 +92,7 @@ async def test_duplicate_deliveries_have_one_effect(replica: MakeReplica, upstre
 
     async def all_acknowledged() -> bool:
         (group,) = await consumer.connections.commands.xinfo_groups(KITCHEN)
-        return group["entries-read"] == 7 and group["pending"] == 0
+        return bool(group["entries-read"] == 7 and group["pending"] == 0)
 
     await eventually(all_acknowledged, what="all seven entries handled")
     assert await consumer.effects() == [("o-1", 1, 1), ("o-1", 2, 2)]
@@ -129,7 +133,7 @@ async def test_a_failing_attempt_leaves_no_effect_and_is_tried_again(
 
     consumer.consumer.ignore_rest()
     await consumer.start()
-    event = await upstream.tell(STARTED)
+    await upstream.tell(STARTED)
     await at_head(consumer, upstream)
     assert attempts == 3
     assert await consumer.effects() == [("o-1", 1, 1)]
@@ -314,8 +318,6 @@ async def test_a_database_that_is_away_makes_no_dead_letters(
     upstream: Upstream,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pizzeria_chassis.testing.events import prepare
-
     monkeypatch.setattr("pizzeria_chassis.engines.LOCK_SECONDS", 0.05)
     database = open_database(sqlite_url)
     await prepare(database)
@@ -399,8 +401,6 @@ async def test_two_replicas_and_the_reader_goes_away(replica: MakeReplica, upstr
 async def test_two_replicas_share_partitions_and_one_position(
     replica: MakeReplica, upstream: Upstream
 ) -> None:
-    from pizzeria_chassis.outbox import Relay
-
     await upstream.relay.stop()
     upstream.relay = Relay(upstream.database, upstream.connections, streams=[KITCHEN], partitions=2)
     await upstream.relay.start()
@@ -431,10 +431,6 @@ async def test_a_type_of_another_stream_is_refused(replica: MakeReplica) -> None
 async def test_events_that_a_handler_appends_know_what_caused_them(
     replica: MakeReplica, upstream: Upstream
 ) -> None:
-    from pizzeria_chassis.history import Row, stamped
-    from pizzeria_chassis.tables import outbox
-    from sqlalchemy import select
-
     consumer = await replica()
 
     @consumer.consumer.on(TicketStarted)

@@ -28,7 +28,7 @@ from pizzeria_contracts.streams import KITCHEN
 from pydantic import SecretStr
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
-from rediscore.streams import CloudEvent, StreamPublisher
+from rediscore.streams import CloudEvent, StreamPublisher, dead_stream
 from rediscore.testing.waiting import eventually
 from starlette.types import ASGIApp
 
@@ -108,6 +108,7 @@ class KitchenStandIn:
     """Publishes kitchen events on the stream and serves the same as a feed, like the real one."""
 
     def __init__(self, connections: RedisConnections) -> None:
+        self.connections = connections
         self._publisher = StreamPublisher(connections)
         self._sequences: dict[str, int] = {}
         self.told: list[CloudEvent[Any]] = []
@@ -300,6 +301,11 @@ class House:
             return [tuple(row) for row in await connection.fetch(query, *values)]
         finally:
             await connection.close()
+
+    async def dead_letters(self) -> list[dict[bytes, bytes]]:
+        """What this service gave up on, with its reasons."""
+        entries = await self.kitchen.connections.commands.xrange(dead_stream(KITCHEN))
+        return [fields for _, fields in entries]
 
     def movements(self, order_id: str) -> list[tuple[str, int]]:
         """What the provider moved for an order: kind and cents."""

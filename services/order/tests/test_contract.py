@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from order_service import contract
@@ -11,6 +10,8 @@ from order_service.adapters.tables import metadata
 from order_service.domain import states
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.migrations import differences, migrate
+
+from services.order.tests.harness import ON_BOTH_DATABASES
 
 
 def test_the_committed_contract_is_that_of_the_code() -> None:
@@ -23,9 +24,10 @@ def test_the_readme_draws_the_transition_table() -> None:
     assert states.diagram() in (contract.FOLDER / "README.md").read_text(encoding="utf-8")
 
 
-async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
+@ON_BOTH_DATABASES
+async def test_the_migrations_make_the_tables(database_url: str) -> None:
     assert sandbox_provider.movements.metadata is metadata
-    database = Database(f"sqlite:///{tmp_path}/order.db", source="/pizzeria/order")
+    database = Database(database_url, source="/pizzeria/order")
     try:
         await migrate(database, "order_service")
         assert await differences(database, [metadata]) == []

@@ -57,7 +57,7 @@ async def test_many_at_once_and_each_end_is_told(server: ForkServerClient, tmp_p
     )
     assert len({child.pid for child in children}) == 5
     for child in children:
-        child.send_signal(signal.SIGKILL)
+        os.kill(child.pid, signal.SIGKILL)
     assert [await child.wait() for child in children] == [-signal.SIGKILL] * 5
 
 

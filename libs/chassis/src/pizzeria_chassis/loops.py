@@ -52,6 +52,7 @@ class PeriodicTask:
         self._wake.set()
 
     async def start(self) -> None:
+        self._stopping.clear()
         self._task = asyncio.create_task(self._run(), name=f"periodic:{self._name}")
 
     async def stop(self) -> None:

@@ -177,3 +177,30 @@ async def test_duplicates_and_lost_events_have_their_effect_once(house: House, g
         "SELECT type FROM journey WHERE order_id = ? AND source = '/pizzeria/kitchen'", order_id
     )
     assert len(heard) == len(set(heard)) == 5
+
+
+@pytest.mark.proves("I9")
+async def test_news_of_an_order_that_is_not_ours_is_a_dead_letter_and_the_rest_flows(
+    house: House, guest: Guest
+) -> None:
+    await house.kitchen.accept("00000000-0000-7000-8000-000000000000")
+    order_id = await guest.placed()
+    await guest.until_status(order_id, "confirmed")
+    await house.kitchen.tell(order_id, STARTED)
+    await guest.until_status(order_id, "cooking")
+    assert house.rows("SELECT event_id FROM inbox WHERE status = 'dead'") == [(house.kitchen.told[0].id,)]
+    (letter,) = await house.dead_letters()
+    assert letter[b"reason"] == b"rejected"
+    assert letter[b"group"] == b"order"
+
+
+@pytest.mark.proves("I7")
+async def test_lost_news_in_between_are_made_good_by_what_follows(house: House, guest: Guest) -> None:
+    order_id = await guest.placed()
+    await guest.until_status(order_id, "confirmed")
+    # Neither accepted nor started ever come: as if both had become dead letters.
+    await house.kitchen.tell(order_id, OrderReady())
+    order = await guest.until_status(order_id, "ready")
+    assert order["payment"]["status"] == "captured"
+    # The kitchen's deadline is met: the saga waits for nothing any more.
+    assert house.rows("SELECT saga_step FROM orders") == [(None,)]

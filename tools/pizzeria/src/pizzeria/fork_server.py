@@ -60,16 +60,22 @@ class ForkServer:
     def _fork(self, request: dict[str, Any]) -> bool:
         """Whether we are the child."""
         server = os.getpid()
+        settled, settle = os.pipe()
         pid = os.fork()
         if pid:
+            # Only a child that leads its own group and dies with us is shown to others.
+            os.close(settle)
+            os.read(settled, 1)
+            os.close(settled)
             self._children.add(pid)
             self._answer(id=request["id"], pid=pid)
             return False
+        os.setsid()
+        _die_with_parent(server)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for descriptor in (self._answers.fileno(), self._woken, self._wake):
+        for descriptor in (self._answers.fileno(), self._woken, self._wake, settled, settle):
             os.close(descriptor)
-        _die_with_parent(server)
         return True
 
     def _tell_who_ended(self) -> None:
@@ -101,8 +107,7 @@ def preload(modules: Sequence[str]) -> None:
 
 
 def become(request: dict[str, Any]) -> None:
-    """Be the service: own session, own environment, own log, `python -m <module>`."""
-    os.setsid()
+    """Be the service: own environment, own log, `python -m <module>`."""
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)

@@ -4,16 +4,6 @@ from typing import Any, Self
 
 import httpx
 from fastapi import FastAPI
-from pizzeria_chassis.app import Service, create_app
-from pizzeria_chassis.auth import Authenticator
-from pizzeria_chassis.consumer import EventConsumer
-from pizzeria_chassis.database import Database
-from pizzeria_chassis.feed import FeedClient, feed_router
-from pizzeria_chassis.history import head
-from pizzeria_chassis.inbox import inbox_states
-from pizzeria_chassis.outbox import Relay
-from pizzeria_chassis.testing import TOKENS, create_chassis_tables_now
-from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import Payload
 from pizzeria_contracts.streams import KITCHEN
 from pydantic import SecretStr
@@ -24,6 +14,17 @@ from rediscore.settings import RedisSettings
 from rediscore.streams import ReliableStreams, RetryPolicy, dead_stream, encode_entry
 from rediscore.streams.event import CloudEvent, RawEvent
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
+
+from pizzeria_chassis.app import Service, create_app
+from pizzeria_chassis.auth import Authenticator
+from pizzeria_chassis.consumer import EventConsumer
+from pizzeria_chassis.database import Database
+from pizzeria_chassis.feed import FeedClient, feed_router
+from pizzeria_chassis.history import outbox_state
+from pizzeria_chassis.inbox import inbox_states
+from pizzeria_chassis.outbox import Relay
+from pizzeria_chassis.testing import TOKENS, create_chassis_tables_now
+from pizzeria_chassis.transaction import Transaction
 
 effects = Table(
     "effects",
@@ -65,8 +66,9 @@ class Upstream:
         return RawEvent.model_validate_json((await self.database.transact(work)).to_json())
 
     async def head(self) -> int:
+        """How many events are committed, sent or not."""
         async with self.database.read() as session:
-            return await head(session)
+            return (await outbox_state(session)).head
 
     def transport(self) -> httpx.AsyncBaseTransport:
         inner = httpx.ASGITransport(self.app)

@@ -8,6 +8,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,6 @@ class Forked:
         await self._ended.wait()
         assert self.returncode is not None  # noqa: S101  set before the event
         return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        """Nothing happens when it has ended."""
-        if self.returncode is None:
-            os.kill(self.pid, number)
 
     def ended(self, returncode: int) -> None:
         """Told by the fork server."""
@@ -130,6 +126,7 @@ class ForkServerClient:
         child = self._children[pid] = Forked(pid)
         waiting = self._asked.get(answer["id"])
         if waiting is None or waiting.done():
-            child.send_signal(signal.SIGKILL)  # whoever asked for it has gone
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # whoever asked for it has gone
         else:
             waiting.set_result(child)

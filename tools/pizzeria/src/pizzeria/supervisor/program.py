@@ -6,6 +6,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -33,9 +34,6 @@ class Child(Protocol):
 
     async def wait(self) -> int:
         """The return code, once it has ended."""
-
-    def send_signal(self, number: int) -> None:
-        """Nothing happens when it has ended."""
 
 
 async def launch(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
@@ -103,8 +101,9 @@ class Program:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process; nothing happens when it does not run."""
-        if self._child is not None:
-            self._child.send_signal(number)
+        if (pid := self.pid) is not None:
+            with suppress(ProcessLookupError):  # it has just ended, and we have not heard of it yet
+                os.kill(pid, number)
 
     @staticmethod
     def _kill_group(pid: int) -> None:

@@ -1,0 +1,158 @@
+"""What managers and guests read."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pizzeria_chassis.settings import Staff
+from pizzeria_chassis.testing import caller
+from pizzeria_contracts.events import DeliveryCompleted, OrderCancelled, PaymentRefunded
+from rediscore.testing import FaultProxy, eventually
+
+from services.analytics.tests.harness import Analytics, House
+
+FOR_MANAGERS = ["/hourly", "/revenue", "/journeys/o-1", "/projections"]
+
+
+@pytest_asyncio.fixture
+async def day(house: House, analytics: Analytics) -> AsyncIterator[str]:
+    """Three orders happened: one delivered, one under way, one refunded; yields the day (the tests take a
+    moment, so at midnight it is the day of the first)."""
+    delivered = await house.place("margherita", 2, "25.98")
+    await house.place("hawaiian", 1, "14.99")
+    refunded = await house.place("hawaiian", 1, "0.01")
+    await house.kitchen.tell(DeliveryCompleted(driver_id="d-1"), subject=delivered)
+    await house.order.tell(
+        PaymentRefunded(amount="0.01"), OrderCancelled(reason="customer", refunded="0.01"), subject=refunded
+    )
+    await analytics.archived(12)
+    yield datetime.now(UTC).date().isoformat()
+
+
+async def test_popular_is_open_and_bounded(analytics: Analytics, day: str) -> None:
+    answer = await analytics.guest.get("/popular")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "items": [{"pizza_id": "hawaiian", "count": 2}, {"pizza_id": "margherita", "count": 2}],
+        "next": None,
+    }
+    assert len((await analytics.guest.get("/popular", params={"limit": 1})).json()["items"]) == 1
+
+
+@pytest.mark.proves("P11")
+async def test_hours_add_up(analytics: Analytics, day: str) -> None:
+    answer = await analytics.get("/hourly", date=day)
+    assert answer["date"] == day
+    assert [item["hour"] for item in answer["items"]] == [f"{day}T{hour:02}:00:00Z" for hour in range(24)]
+
+    def total(what: str) -> int:
+        return sum(item[what] for item in answer["items"])
+
+    assert (total("placed"), total("delivered"), total("cancelled")) == (3, 1, 1)
+    busy = [item for item in answer["items"] if item["placed"]]
+    assert all(item["revenue"]["currency"] == "EUR" for item in busy)
+
+
+@pytest.mark.proves("P11", "I2")
+async def test_revenue_is_captured_less_refunded(analytics: Analytics, day: str) -> None:
+    answer = await analytics.get("/revenue", **{"from": day, "to": day})
+    assert answer["captured"] == {"amount": "40.98", "currency": "EUR"}
+    assert answer["refunded"] == {"amount": "0.01", "currency": "EUR"}
+    assert answer["revenue"] == {"amount": "40.97", "currency": "EUR"}
+    assert answer["items"] == [
+        {"date": day, **{key: answer[key] for key in ("captured", "refunded", "revenue")}}
+    ]
+    week = await analytics.get("/revenue")
+    assert len(week["items"]) == 8
+    assert week["revenue"] == answer["revenue"]
+
+
+async def test_a_day_on_which_more_went_back_than_came_in(house: House, analytics: Analytics) -> None:
+    await house.order.tell(PaymentRefunded(amount="5.00"), subject="o-1")
+    await analytics.archived(1)
+    assert (await analytics.get("/revenue"))["revenue"]["amount"] == "-5.00"
+
+
+@pytest.mark.proves("P6")
+async def test_the_journey_of_an_order(house: House, analytics: Analytics) -> None:
+    order_id = await house.place("margherita")
+    await house.place("hawaiian")
+    await house.kitchen.tell(DeliveryCompleted(driver_id="d-1"), subject=order_id)
+    await analytics.archived(7)
+    journey = await analytics.get(f"/journeys/{order_id}")
+    assert journey["order_id"] == order_id
+    assert [(step["type"], step["stream"]) for step in journey["items"]] == [
+        ("pizzeria.order.placed.v1", "orders.events"),
+        ("pizzeria.payment.captured.v1", "orders.events"),
+        ("pizzeria.order.confirmed.v1", "orders.events"),
+        ("pizzeria.delivery.completed.v1", "kitchen.events"),
+    ]
+    times = [step["time"] for step in journey["items"]]
+    assert times == sorted(times)
+
+
+async def test_a_journey_that_nobody_made(analytics: Analytics) -> None:
+    answer = await analytics.manager.get("/journeys/o-404")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+
+
+@pytest.mark.proves("P15")
+@pytest.mark.parametrize("path", FOR_MANAGERS)
+async def test_only_managers_look(analytics: Analytics, path: str) -> None:
+    assert (await analytics.guest.get(path)).status_code == 401
+    roles: tuple[Staff, ...] = ("cook", "driver", "service")
+    for role in roles:
+        async with caller(analytics.app, role) as somebody:
+            assert (await somebody.get(path)).status_code == 403
+
+
+def other_day(days: int) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "parameter"),
+    [
+        ("/hourly", {"date": "yesterday"}, "date"),
+        ("/hourly", {"date": other_day(-9)}, "date"),
+        ("/hourly", {"date": other_day(2)}, "date"),
+        ("/revenue", {"from": other_day(-9)}, "from"),
+        ("/revenue", {"from": other_day(0), "to": other_day(-1)}, "to"),
+        ("/popular", {"limit": "0"}, "limit"),
+        ("/popular", {"limit": "101"}, "limit"),
+    ],
+)
+async def test_bad_input_is_refused_by_name(
+    analytics: Analytics, path: str, params: dict[str, Any], parameter: str
+) -> None:
+    answer = await analytics.manager.get(path, params=params)
+    assert answer.status_code == 422
+    assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]
+
+
+async def test_without_redis_it_is_not_ready_and_archives_on(house: House, redis_road: FaultProxy) -> None:
+    async with house.analytics(redis=_through(redis_road, house)) as analytics:
+        order_id = await house.place("margherita")
+        await analytics.archived(3)
+        redis_road.cut()
+        ready = await analytics.guest.get("/health/ready")
+        assert (ready.status_code, ready.json()["checks"]["redis"]["status"]) == (503, "down")
+        popular = await analytics.guest.get("/popular")
+        assert (popular.status_code, popular.headers["retry-after"]) == (503, "2")
+        assert popular.json()["type"] == "/problems/unavailable"
+        assert len((await analytics.get(f"/journeys/{order_id}"))["items"]) == 3
+
+        redis_road.restore()
+
+        async def well_again() -> bool:
+            return (await analytics.guest.get("/health/ready")).status_code == 200
+
+        await eventually(well_again, within=10, what="ready again")
+
+
+def _through(road: FaultProxy, house: House) -> Any:
+    from rediscore.settings import RedisSettings
+
+    return RedisSettings.from_url(road.url(house.redis_url))

@@ -1,0 +1,113 @@
+"""Processes killed with -9: nothing is counted twice, nothing is missed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+from rediscore.embedded import free_port
+from rediscore.testing import eventually
+
+from services.analytics.tests.harness import Books, House, confirmed, ids
+
+KILLED_PROJECTOR = Path(__file__).with_name("killed_projector.py")
+
+
+@pytest.mark.proves("I6")
+@pytest.mark.parametrize(("moment", "counted"), [("before", 3), ("after", 6)])
+async def test_a_projector_killed_between_fold_and_checkpoint_counts_once(
+    house: House, books: Books, moment: str, counted: int
+) -> None:
+    await books.keep(*(confirmed(number, "margherita") for number in range(3)))
+    await books.count()
+    await books.keep(*(confirmed(number, "hawaiian") for number in range(3, 6)))
+
+    killed = subprocess.Popen(
+        [sys.executable, KILLED_PROJECTOR, moment], env=os.environ | house.environment()
+    )
+    assert await asyncio.to_thread(killed.wait, 60) == -signal.SIGKILL
+    assert await books.checkpoint() == counted
+
+    await books.count()
+    assert await books.checkpoint() == 6
+    assert await books.projected() == await books.folded()
+    assert (await books.projected()).pizzas == {"margherita": 3, "hawaiian": 3}
+
+
+@contextmanager
+def service(house: House, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Analytics as a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "analytics_service"],
+        env=os.environ | house.environment(PORT=str(port)),
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def ready(port: int) -> None:
+    async def is_so() -> bool:
+        try:
+            return (await client.get("/health/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+        await eventually(is_so, within=30, every=0.05, what="analytics is ready")
+
+
+@pytest.mark.proves("I6", "I9")
+async def test_a_service_killed_at_random_archives_and_counts_everything_once(
+    house: House, books: Books
+) -> None:
+    random = Random(3)
+    port = free_port()
+    placed = 0
+
+    async def place_orders() -> None:
+        nonlocal placed
+        while True:
+            await house.place(random.choice(["margherita", "hawaiian"]))
+            placed += 1
+            await asyncio.sleep(0.01)
+
+    customers = asyncio.create_task(place_orders())
+    for _ in range(4):
+        with service(house, port) as process:
+            await ready(port)
+            before = await books.checkpoint()
+            await eventually(partial(_past, books, before), within=20, what="it counts")
+            await asyncio.sleep(random.uniform(0, 0.3))  # any moment
+            process.send_signal(signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+    customers.cancel()
+    await asyncio.wait({customers})
+
+    with service(house, port) as process:
+        await eventually(
+            lambda: books.all_counted(3 * placed),
+            within=30,
+            every=0.1,
+            what=f"{3 * placed} events are counted",
+        )
+        told = await house.order.told()
+        assert sorted(ids(await books.events())) == sorted(ids(told))
+        assert await books.projected() == await books.folded()
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+
+
+async def _past(books: Books, checkpoint: int) -> bool:
+    return await books.checkpoint() > checkpoint
