@@ -9,7 +9,7 @@ import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -44,23 +44,26 @@ class Pizzeria:
         self._turn: dict[str, Iterator[str]] = {}
 
     async def __aenter__(self) -> Self:
-        await self.back_end.start()
-        self.diary = Diary()
-        self.http = httpx.AsyncClient(timeout=15)
-        self.store = redis.asyncio.Redis.from_url(
-            self.back_end.redis_url,
-            socket_timeout=5,
-            retry=redis.asyncio.retry.Retry(redis.backoff.ConstantBackoff(0.1), 20),
-        )
-        self.ask_all()
-        stations = (await self.read("kitchen", "/stations"))["items"]
-        self.diary.capacity.update({station["station_id"]: station["capacity"] for station in stations})
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.back_end.stop)
+            await self.back_end.start()
+            self.diary = Diary()
+            self.http = await undo.enter_async_context(httpx.AsyncClient(timeout=15))
+            self.store = await undo.enter_async_context(
+                redis.asyncio.Redis.from_url(
+                    self.back_end.redis_url,
+                    socket_timeout=5,
+                    retry=redis.asyncio.retry.Retry(redis.backoff.ConstantBackoff(0.1), 20),
+                )
+            )
+            self.ask_all()
+            stations = (await self.read("kitchen", "/stations"))["items"]
+            self.diary.capacity.update({found["station_id"]: found["capacity"] for found in stations})
+            self._undo = undo.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.http.aclose()
-        await self.store.aclose()
-        await self.back_end.stop()
+        await self._undo.aclose()
 
     # Calls
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pizzeria.probe import answers
 from rediscore.embedded import free_port
 
 from tests.e2e.harness_backends import SHORT_TIMES
@@ -28,6 +29,7 @@ class Compose:
         self._ports = {service: free_port() for service in (*SERVICES, "redis")}
         self._tokens: dict[str, str] = {}
         self._redis_password = ""
+        self._containers: dict[str, str] = {}
 
     @property
     def urls(self) -> Mapping[str, Sequence[str]]:
@@ -54,6 +56,8 @@ class Compose:
         )
         await self._compose("build", "--quiet", *SERVICES, seconds=300)
         await self._compose("up", "--detach", "--wait", *SERVICES, seconds=90)
+        for process in (*SERVICES, "redis"):
+            self._containers[process] = (await self._compose("ps", "--quiet", process)).strip()
         said = await self._compose("logs", "--no-color", "tokens")
         self._tokens = dict(re.findall(r"(\w+) token: (\w+)", said))
         self._redis_password = (
@@ -66,32 +70,41 @@ class Compose:
         )
 
     async def kill(self, process: str) -> None:
-        await self._compose("kill", process)
+        await self._docker("kill", process)
 
     async def pause(self, process: str) -> None:
-        await self._compose("pause", process)
+        await self._docker("pause", process)
 
     async def resume(self, process: str) -> None:
         if await self._inspect(process, "{{.State.Paused}}") == "true":
-            await self._compose("unpause", process)
+            await self._docker("unpause", process)
 
     async def up(self, process: str) -> None:
-        # Killing by hand disables the restart policy, so it is on us to start it again.
-        await self._compose("start", process)
+        # Killing by hand disables the restart policy, so it is on us to start it again; a running one stays.
+        await self._docker("start", process)
         async with asyncio.timeout(30):
-            while await self._inspect(process, "{{.State.Health.Status}}") != "healthy":  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+            while not await self._ready(process):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
     async def incarnation(self, process: str) -> str:
         return await self._inspect(process, "{{.State.StartedAt}}")
 
     def log(self, process: str) -> str:
-        command = ["docker", "compose", "--project-name", self._project, "logs", "--tail", "20", process]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout
+        container = self._containers.get(process, "")
+        found = subprocess.run(["docker", "logs", "--tail", "20", container], capture_output=True, text=True)
+        return found.stdout + found.stderr
+
+    async def _ready(self, process: str) -> bool:
+        if process not in SERVICES:
+            return await self._inspect(process, "{{.State.Health.Status}}") == "healthy"
+        return await answers(f"{self.urls[process][0]}/health/ready")
 
     async def _inspect(self, process: str, template: str) -> str:
-        container = (await self._compose("ps", "--all", "--quiet", process)).strip()
-        return (await _run(["docker", "inspect", "--format", template, container], {}, 10)).strip()
+        return await self._docker("inspect", process, "--format", template)
+
+    async def _docker(self, command: str, process: str, *options: str) -> str:
+        # Not by compose, which would see after the containers that this one needs as well.
+        return (await _run(["docker", command, *options, self._containers[process]], {}, 20)).strip()
 
     async def _compose(self, *arguments: str, seconds: float = 30) -> str:
         files = ["--file", str(ROOT / "compose.yaml"), "--file", str(self._folder / "compose.test.yaml")]

@@ -108,6 +108,11 @@ async def test_hours_are_kept_for_eight_days(books: Books) -> None:
     kept = {hour.day for hour in await books.projections.hours()}
     assert kept == {days_ago(n).date() for n in range(DAYS_KEPT)}
 
+    # A straggler of an old day is not kept either.
+    await books.keep(captured(100, time=days_ago(DAYS_KEPT)))
+    await books.count()
+    assert {hour.day for hour in await books.projections.hours()} == kept
+
     # A day later the oldest goes.
     start = (await books.projections.state()).checkpoint
     assert start is not None

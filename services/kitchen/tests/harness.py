@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -69,11 +69,8 @@ class Served:
         if self._task is not None:
             self.app.state.stopping.set()
             self._server.should_exit = True
-            done, _ = await asyncio.wait({self._task}, timeout=20)
-            if not done:
-                import sys
-                for t in asyncio.all_tasks(): t.print_stack(file=sys.stderr)
-            assert done, "it does not stop"
+            stopped, _ = await asyncio.wait({self._task}, timeout=30)
+            assert stopped, f"it does not stop: {asyncio.all_tasks()}"
             self._task = None
         self._socket.close()
 
@@ -253,6 +250,16 @@ async def running(kitchens: Kitchens) -> AsyncIterator[Kitchens]:
         yield kitchens
     finally:
         await kitchens.close()
+
+
+async def insist(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """The first answer that is not "try again": a busy machine may say so."""
+    for _ in range(100):
+        answer = await call()
+        if answer.status_code != 503:
+            return answer
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"still unavailable: {answer.text}")
 
 
 class Hands:

@@ -1,4 +1,4 @@
-"""A kitchen that dies between the commit of an order's tickets and their way into the queue. Run as a process."""
+"""A kitchen that dies between the commit of tickets and their way into the queue. Run as a process."""
 
 import os
 import signal

@@ -76,11 +76,8 @@ async def test_an_order_that_needs_more_than_there_is_is_rejected_and_reserves_n
 
 @pytest.mark.proves("P8")
 async def test_express_goes_before_standard_and_each_in_order(kitchens: Kitchens, hands: Hands) -> None:
-    placed = [
-        await kitchens.order(order_id=f"{number}-{priority}", priority=priority)
-        for number, priority in enumerate(["standard", "standard", "express", "express"])
-    ]
-    for order_id in placed:
+    for number, priority in enumerate(["standard", "standard", "express", "express"]):
+        order_id = await kitchens.order(order_id=f"{number}-{priority}", priority=priority)
         await kitchens.hears(order_id, "kitchen.ticket_accepted")
     expected = ["2-express", "3-express", "0-standard", "1-standard"]
     queue = (await hands.client.get("/queue")).json()["items"]

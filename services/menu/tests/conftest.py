@@ -45,11 +45,17 @@ def postgres(containers: bool) -> Iterator[Any]:
         yield server
 
 
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """An empty SQLite database."""
+    return f"sqlite:///{tmp_path / 'menu.db'}"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
     """An empty database; the test runs on both kinds."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'menu.db'}"
+        return sqlite_url
     server = request.getfixturevalue("postgres")
     name = f"menu_{uuid4().hex}"
     made = server.exec(["createdb", "-U", "test", name])
@@ -58,8 +64,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest_asyncio.fixture
-async def menu(database_url: str, own_redis: str) -> AsyncIterator[Menu]:
-    """A menu without a kitchen."""
+async def menu(sqlite_url: str, own_redis: str) -> AsyncIterator[Menu]:
+    """A menu on SQLite, without a kitchen."""
+    async with open_menu(sqlite_url, own_redis) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def any_menu(database_url: str, own_redis: str) -> AsyncIterator[Menu]:
+    """A menu on SQLite or PostgreSQL, without a kitchen."""
     async with open_menu(database_url, own_redis) as opened:
         yield opened
 
@@ -73,6 +86,6 @@ async def kitchen(tmp_path: Path, own_redis: str) -> AsyncIterator[Kitchen]:
 
 @pytest_asyncio.fixture
 async def menu_by_kitchen(database_url: str, own_redis: str, kitchen: Kitchen) -> AsyncIterator[Menu]:
-    """A menu that hears from `kitchen`."""
+    """A menu on SQLite or PostgreSQL that hears from `kitchen`."""
     async with open_menu(database_url, own_redis, kitchen_url=kitchen.url) as opened:
         yield opened

@@ -37,6 +37,7 @@ def settings(database_url: str, redis_url: str, **values: Any) -> MenuSettings:
             "database_url": database_url,
             "redis": RedisSettings.from_url(redis_url),
             "kitchen_url": NOWHERE,
+            "menu_cache_patience_seconds": 5,  # a loaded machine is not what these tests are about
             **{f"{role}_token": token for role, token in TOKENS.items()},
             **values,
         }

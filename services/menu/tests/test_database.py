@@ -3,6 +3,10 @@
 import asyncio
 
 from menu_service import tables
+from menu_service.bodies import NewPizza
+from menu_service.changes import put
+from menu_service.pizzas import SIZES, load
+from menu_service.preconditions import matching_or_new
 from menu_service.seed import seed
 from menu_service.stock import note
 from pizzeria_chassis.database import Database
@@ -35,6 +39,37 @@ async def test_a_menu_that_staff_emptied_stays_empty(database_url: str, own_redi
             assert answer.status_code == 204
     async with open_menu(database_url, own_redis) as menu:
         assert (await menu.guest.get("/menu")).json()["items"] == []
+
+
+async def test_a_pizza_added_while_its_ingredient_runs_low_is_not_available(database_url: str) -> None:
+    database = Database(database_url, source="/test")
+    await migrate(database, "menu_service")
+    await database.transact(seed)
+
+    async def race(number: int) -> bool:
+        body = NewPizza.model_validate(
+            {
+                "name": "New",
+                "prices": {size: {"amount": "9.00"} for size in SIZES},
+                "ingredients": ["dough", f"rare-{number}"],
+                "preparation_seconds": 300,
+            }
+        )
+
+        async def add(tx: Transaction) -> None:
+            await put(tx, f"new-{number}", body, matching_or_new(None, None))
+
+        async def run_low(tx: Transaction) -> None:
+            await note(tx, f"rare-{number}", 1, low=True)
+
+        await asyncio.gather(database.transact(add), database.transact(run_low))
+        async with database.read() as session:
+            pizza = await load(session, f"new-{number}")
+        assert pizza is not None
+        return pizza.available
+
+    assert not any([await race(number) for number in range(30)])
+    await database.aclose()
 
 
 async def test_an_older_word_about_an_ingredient_changes_nothing(database_url: str) -> None:

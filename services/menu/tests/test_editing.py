@@ -53,15 +53,15 @@ async def test_nobody_but_a_manager_changes_anything(menu: Menu, role: Staff) ->
 
 
 @pytest.mark.proves("P1")
-async def test_a_change_makes_a_version_and_exactly_one_event(menu: Menu, own_redis: str) -> None:
-    answer = await menu.patch("margherita", 1, prices={"medium": {"amount": "13.49", "currency": "EUR"}})
+async def test_a_change_makes_a_version_and_exactly_one_event(any_menu: Menu, own_redis: str) -> None:
+    answer = await any_menu.patch("margherita", 1, prices={"medium": {"amount": "13.49", "currency": "EUR"}})
     assert answer.status_code == 200
     assert answer.headers["etag"] == '"2"'
     assert answer.json()["prices"]["medium"]["amount"] == "13.49"
     assert answer.json()["prices"]["small"]["amount"] == "10.39"
-    assert await menu.item("margherita") == answer.json() == await menu.listed("margherita")
+    assert await any_menu.item("margherita") == answer.json() == await any_menu.listed("margherita")
 
-    told = await menu.told(after=SEEDED)
+    told = await any_menu.told(after=SEEDED)
     assert [event.type for event in told] == ["pizzeria.menu.item_changed.v1"]
     assert (told[0].subject, told[0].sequence, told[0].position) == ("margherita", 2, 7)
     assert told[0].data["version"] == 2
@@ -97,17 +97,17 @@ async def test_a_change_that_changes_nothing_is_none(menu: Menu) -> None:
     ],
 )
 async def test_who_has_not_seen_the_pizza_does_not_change_it(
-    menu: Menu, header: dict[str, str], status: int, slug: str
+    any_menu: Menu, header: dict[str, str], status: int, slug: str
 ) -> None:
     for answer in (
-        await menu.manager.patch("/menu/margherita", json={"name": "Mine"}, headers=header),
-        await menu.manager.put("/menu/margherita", json=CALZONE, headers=header),
-        await menu.manager.delete("/menu/margherita", headers=header),
+        await any_menu.manager.patch("/menu/margherita", json={"name": "Mine"}, headers=header),
+        await any_menu.manager.put("/menu/margherita", json=CALZONE, headers=header),
+        await any_menu.manager.delete("/menu/margherita", headers=header),
     ):
         assert answer.status_code == status
         assert answer.json()["type"] == f"/problems/{slug}"
-    assert (await menu.item("margherita"))["version"] == 1
-    assert await kinds(menu) == []
+    assert (await any_menu.item("margherita"))["version"] == 1
+    assert await kinds(any_menu) == []
 
 
 @pytest.mark.parametrize("header", ['"1"', "1", '"7", "1"', "*"])
@@ -118,50 +118,50 @@ async def test_who_has_seen_it_does(menu: Menu, header: str) -> None:
     assert answer.status_code == 200
 
 
-async def test_of_two_who_change_the_same_version_one_wins(menu: Menu) -> None:
-    answers = await asyncio.gather(*(menu.patch("margherita", 1, name=f"Name {n}") for n in range(8)))
+async def test_of_two_who_change_the_same_version_one_wins(any_menu: Menu) -> None:
+    answers = await asyncio.gather(*(any_menu.patch("margherita", 1, name=f"Name {n}") for n in range(8)))
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
     winner = next(answer for answer in answers if answer.status_code == 200)
-    assert (await menu.item("margherita"))["name"] == winner.json()["name"]
-    assert await kinds(menu) == ["item_changed"]
+    assert (await any_menu.item("margherita"))["name"] == winner.json()["name"]
+    assert await kinds(any_menu) == ["item_changed"]
 
 
-async def test_staff_take_a_pizza_off_and_put_it_back(menu: Menu) -> None:
-    await menu.patch("margherita", 1, available=False)
-    await menu.patch("margherita", 2, available=True)
-    told = await menu.told(after=SEEDED)
+async def test_staff_take_a_pizza_off_and_put_it_back(any_menu: Menu) -> None:
+    await any_menu.patch("margherita", 1, available=False)
+    await any_menu.patch("margherita", 2, available=True)
+    told = await any_menu.told(after=SEEDED)
     assert [event.type.split(".")[-2] for event in told] == ["item_withdrawn", "item_restored"]
     assert [event.data for event in told] == [{"version": 2, "reason": "staff"}, {"version": 3}]
 
 
-async def test_a_change_of_price_and_availability_is_one_event_that_says_both(menu: Menu) -> None:
-    await menu.patch("margherita", 1, available=False, name="Regina")
-    (event,) = await menu.told(after=SEEDED)
+async def test_a_change_of_price_and_availability_is_one_event_that_says_both(any_menu: Menu) -> None:
+    await any_menu.patch("margherita", 1, available=False, name="Regina")
+    (event,) = await any_menu.told(after=SEEDED)
     assert event.type == "pizzeria.menu.item_changed.v1"
     assert (event.data["available"], event.data["name"]) == (False, "Regina")
 
 
-async def test_add_replace_remove_and_add_again(menu: Menu) -> None:
-    added = await menu.manager.put("/menu/calzone", json=CALZONE, headers={"If-None-Match": "*"})
+async def test_add_replace_remove_and_add_again(any_menu: Menu) -> None:
+    added = await any_menu.manager.put("/menu/calzone", json=CALZONE, headers={"If-None-Match": "*"})
     assert (added.status_code, added.headers["etag"]) == (201, '"1"')
-    assert await menu.listed("calzone") == added.json()
+    assert await any_menu.listed("calzone") == added.json()
 
-    again = await menu.manager.put("/menu/calzone", json=CALZONE, headers={"If-None-Match": "*"})
+    again = await any_menu.manager.put("/menu/calzone", json=CALZONE, headers={"If-None-Match": "*"})
     assert again.status_code == 412
-    replaced = await menu.manager.put(
+    replaced = await any_menu.manager.put(
         "/menu/calzone", json=CALZONE | {"name": "Calzone grande"}, headers={"If-Match": '"1"'}
     )
     assert (replaced.status_code, replaced.headers["etag"]) == (200, '"2"')
 
-    removed = await menu.manager.delete("/menu/calzone", headers={"If-Match": '"2"'})
+    removed = await any_menu.manager.delete("/menu/calzone", headers={"If-Match": '"2"'})
     assert removed.status_code == 204
-    assert (await menu.guest.get("/menu/calzone")).status_code == 404
-    assert await menu.listed("calzone") is None
-    assert (await menu.patch("calzone", 3, name="Ghost")).status_code == 404
+    assert (await any_menu.guest.get("/menu/calzone")).status_code == 404
+    assert await any_menu.listed("calzone") is None
+    assert (await any_menu.patch("calzone", 3, name="Ghost")).status_code == 404
 
-    back = await menu.manager.put("/menu/calzone", json=CALZONE)
+    back = await any_menu.manager.put("/menu/calzone", json=CALZONE)
     assert (back.status_code, back.headers["etag"]) == (201, '"4"')  # versions go on
-    told = await menu.told(after=SEEDED)
+    told = await any_menu.told(after=SEEDED)
     assert [(event.type.split(".")[-2], event.sequence) for event in told] == [
         ("item_changed", 1), ("item_changed", 2), ("item_withdrawn", 3), ("item_changed", 4),
     ]  # fmt: skip

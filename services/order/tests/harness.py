@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing, nullcontext
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -304,8 +305,12 @@ class House:
 
     async def dead_letters(self) -> list[dict[bytes, bytes]]:
         """What this service gave up on, with its reasons."""
-        entries = await self.kitchen.connections.commands.xrange(dead_stream(KITCHEN))
+        entries: Any = await self.kitchen.connections.commands.xrange(dead_stream(KITCHEN))
         return [fields for _, fields in entries]
+
+    def now(self) -> str:
+        """The present moment as SQLite keeps times."""
+        return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
     def movements(self, order_id: str) -> list[tuple[str, int]]:
         """What the provider moved for an order: kind and cents."""

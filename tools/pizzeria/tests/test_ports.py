@@ -56,6 +56,15 @@ def test_a_reserved_port_is_given_to_nobody_else() -> None:
     held.release()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="ports are held on Linux only")
+def test_two_runs_that_start_together_do_not_get_the_same_port() -> None:
+    first = reserve({"order": 0})["order"]
+    second = reserve({"order": first.port})["order"]  # nobody listens on it yet
+    assert second.port > first.port
+    first.release()
+    second.release()
+
+
 def test_no_free_port_is_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pizzeria.supervisor.ports._TRIES", 1)
     with listener() as stranger, pytest.raises(NoFreePortError, match="No free port for order"):

@@ -73,6 +73,31 @@ async def test_a_signal_ends_everything_with_exit_code_0(
     assert not foreground.home.state_file.exists()
 
 
+async def test_ctrl_c_while_it_starts_ends_everything(tmp_path: Path, alive: Alive, eventually: Any) -> None:
+    run = Foreground(Home(tmp_path / "home"))
+    await eventually(lambda: RunRecord.read(run.home.record_file) is not None, "something has started")
+    record = RunRecord.read(run.home.record_file)
+    os.kill(run.process.pid, signal.SIGINT)
+    assert "Closed. Nothing is left running." in run.output()
+    assert run.process.returncode == 0
+    assert record is not None
+    assert not any(alive(mark.pid) for mark in record.processes.values())
+    assert not run.home.record_file.exists()
+
+
+async def test_it_goes_on_when_nobody_reads_its_output(foreground: Foreground, eventually: Any) -> None:
+    assert foreground.process.stdout is not None
+    foreground.process.stdout.close()
+    before = State.read(foreground.home.state_file).services["menu"].pid
+    os.kill(before or 0, signal.SIGKILL)  # which is told
+    await eventually(
+        lambda: State.read(foreground.home.state_file).services["menu"].pid not in (before, None),
+        "menu runs again",
+    )
+    foreground.process.terminate()
+    assert foreground.process.wait(20) == 0
+
+
 @pytest.mark.proves("P17")
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next run ends what is left")
 async def test_nothing_is_left_running_when_the_supervisor_is_killed(

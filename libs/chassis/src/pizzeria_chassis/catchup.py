@@ -30,7 +30,7 @@ PAGE_SECONDS: Final = 10.0
 class CatchUp:
     """Compares this consumer's position with the head of the feed and takes from there what is missing.
 
-    It looks at start, when a gap stays open, when told to, and every 3 s. Being behind alone is no reason:
+    It looks at start, when a gap stays open, and every 3 s. Being behind alone is no reason:
     the stream may be about to bring it. Only standing still while behind is. What it takes goes through the
     same lanes as what the stream brings, so it works in the active reader alone.
     """
@@ -44,6 +44,7 @@ class CatchUp:
         order: SubjectOrder,
         feed: FeedClient,
         subscriber: Subscriber,
+        in_hand: Callable[[str], bool],
         metrics: EventMetrics | None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,27 +54,29 @@ class CatchUp:
         self._order = order
         self._feed = feed
         self._subscriber = subscriber
+        self._in_hand = in_hand
         self._metrics = metrics
         self._monotonic = monotonic
         self._compare_at = 0.0
         self._stood_at: int | None = None
-        self._wanted = False
         self._feed_away = False
-
-    def want(self) -> None:
-        """Catch up on the next look, without waiting for a gap to grow old."""
-        self._wanted = True
+        self._injected: dict[str, asyncio.Task[None]] = {}
 
     def restart(self) -> None:
         """This instance became the active reader: compare at once."""
         self._compare_at = 0.0
         self._stood_at = None
 
+    async def stop(self) -> None:
+        """Wait no longer for what was injected."""
+        for task in self._injected.values():
+            task.cancel()
+        await asyncio.gather(*self._injected.values(), return_exceptions=True)
+
     async def look(self) -> None:
         """One look; takes what is missing if anything is."""
         try:
-            if self._wanted or self._tracker.gap_seconds > GAP_SECONDS:
-                self._wanted = False
+            if self._tracker.gap_seconds > GAP_SECONDS:
                 await self._take()
             elif self._monotonic() >= self._compare_at:
                 await self._compare()
@@ -112,39 +115,40 @@ class CatchUp:
         open_events = [event for event in page if not self._tracker.is_done(event.position or 0)]
         known = await self._inbox.known([event.id for event in open_events])
         await self._settle([event for event in open_events if event.id in known])
-        missing = [event for event in open_events if event.id not in known]
+        missing = [
+            event
+            for event in open_events
+            if event.id not in known and event.id not in self._injected and not self._in_hand(event.id)
+        ]
         if not missing:
             return
         _log.info("catching_up", stream=self._stream, events=len(missing), after=self._tracker.contiguous)
-        for event in reversed(missing):
-            # The page holds all that is open of these subjects, and their lanes keep its order.
-            self._order.note(event.subject, (event.sequence or 1) - 1)
-        try:
-            async with asyncio.timeout(PAGE_SECONDS), asyncio.TaskGroup() as group:
-                # Tasks begin in the order of their creation, so each lane gets its events in sequence.
-                for event in missing:
-                    group.create_task(self._inject(event))
-        except TimeoutError:
-            # They stay in their lanes and are tried on; a later look sees what became of them.
-            _log.info("catch_up_slow", stream=self._stream)
+        # Tasks begin in the order of their creation, so each lane gets its events in sequence.
+        tasks = [self._inject_later(event) for event in missing]
+        # One that is tried again for long holds nobody up; it stays in its lane.
+        await asyncio.wait(tasks, timeout=PAGE_SECONDS)
+
+    def _inject_later(self, event: RawEvent) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._inject(event), name=f"catch-up:{event.id}")
+        self._injected[event.id] = task
+        task.add_done_callback(lambda _: self._injected.pop(event.id, None))
+        return task
 
     async def _inject(self, event: RawEvent) -> None:
         try:
             outcome = await self._subscriber.inject(event)
-        except NotActive:
+            if self._metrics is not None:
+                self._metrics.caught_up.labels(self._stream).inc()
+            if outcome is Outcome.DEAD:
+                await self._settle([event])
+        except (NotActive, DatabaseUnavailable):
+            # Another reads now, or the next look settles it.
             return
-        if self._metrics is not None:
-            self._metrics.caught_up.labels(self._stream).inc()
-        if outcome is Outcome.DEAD:
-            await self._settle([event])
 
     async def _settle(self, events: Sequence[RawEvent]) -> None:
         """Count events that are in the inbox already; the feed vouches for their positions."""
         places = {event.id: event.position for event in events if event.position is not None}
-        try:
-            await self._inbox.confirm(places)
-        except DatabaseUnavailable:
-            return
+        await self._inbox.confirm(places)
         for event in events:
             self._order.note(event.subject, event.sequence)
             self._tracker.done(event.position)

@@ -73,6 +73,9 @@ class EventConsumer:
         self._ignores_rest = False
         self._subscriber: Subscriber | None = None
         self._catch_up: CatchUp | None = None
+        # Events that were tried in the present terms of reading and have not ended.
+        self._in_hand: set[str] = set()
+        self._terms: tuple[object, ...] = ()
         self._loaded = False
         self._saved = 0
         self._task = PeriodicTask(f"inbox:{stream}", LOOK_SECONDS, self._look, backoff=Backoff(0.2, 2.0))
@@ -118,6 +121,8 @@ class EventConsumer:
 
     async def stop(self) -> None:
         await self._task.stop()
+        if self._catch_up is not None:
+            await self._catch_up.stop()
         if self._loaded:
             try:
                 await self._save()
@@ -149,6 +154,7 @@ class EventConsumer:
                 order=self._order,
                 feed=self._feed,
                 subscriber=self._subscriber,
+                in_hand=self._in_hand.__contains__,
                 metrics=self._metrics,
             )
         types = STREAM_TYPES[self.stream]
@@ -163,12 +169,14 @@ class EventConsumer:
             self._subscriber.routes.by_type[event_type] = self._receive
 
     async def _receive(self, event: RawEvent) -> None:
+        self._in_hand.add(event.id)
         try:
             if not self._loaded:
                 await self._load()
             if not self._order.follows(event):
                 await self._apply_earlier(event)
             await self._apply(event)
+            self._in_hand.discard(event.id)
         except DatabaseUnavailable as error:
             raise Postpone(str(error)) from error
         except FeedUnavailable as error:
@@ -240,28 +248,33 @@ class EventConsumer:
     async def _on_dead(self, letter: DeadLetter) -> None:
         self._count("dead")
         if letter.event is not None:
+            # Without a position: only the feed knows whether that is true, and catching up asks it.
             await self._inbox.bury(letter.event)
             self._order.note(letter.event.subject, letter.event.sequence)
-        if self._catch_up is not None:
-            # Only the feed knows whether a position went with it.
-            self._catch_up.want()
+            self._in_hand.discard(letter.event.id)
 
     async def _look(self) -> None:
         assert self._catch_up is not None  # noqa: S101 - start has checked it
-        if not self._active():
+        terms = self._present_terms()
+        if not any(terms):
             self._loaded = False
-            return
-        if not self._loaded:
+        elif not self._loaded or terms != self._terms:
+            # What an earlier term had in memory is gone; the stream or the feed brings it again.
+            self._in_hand.clear()
             await self._load()
             self._catch_up.restart()
+        self._terms = terms
+        if not any(terms):
+            return
         if self._tracker.gap_seconds > LOOK_SECONDS:
             await self._load()
         await self._save()
         await self._catch_up.look()
 
-    def _active(self) -> bool:
-        subscriber = self._subscriber
-        return subscriber is not None and any(map(subscriber.active, range(self._partitions)))
+    def _present_terms(self) -> tuple[object, ...]:
+        """What this instance reads now, per partition; another object is another term."""
+        assert self._subscriber is not None  # noqa: S101 - start has checked it
+        return tuple(reader.session for reader in self._subscriber.readers)
 
     async def _load(self) -> None:
         """Learn what the database knows, this process's other life and its replicas included."""

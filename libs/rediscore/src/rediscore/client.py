@@ -16,10 +16,12 @@ BLOCK_MARGIN = 2.0
 
 
 class _CheckedWrites:
-    """Writing to a connection that the peer reset is a ConnectionError.
+    """Writing to a connection that the peer reset is a ConnectionError, and cancelling is never lost.
 
     CPython before 3.13.10 and 3.14.1 lets its transport's TypeError or AttributeError out, which no
-    retry recognises (redis-py #4287, fixed after 8.1.0).
+    retry recognises (redis-py #4287, fixed after 8.1.0). And `asyncio.wait_for`, in which redis-py
+    writes, before 3.12 swallows a cancellation that arrives just when the write is done: a loop around
+    a command would then go on for ever.
     """
 
     _writer: asyncio.StreamWriter | None
@@ -28,6 +30,14 @@ class _CheckedWrites:
         if self._writer is None or self._writer.transport.is_closing():
             raise ConnectionResetError("Connection closed by the server.")
         await super()._send_packed_command(command)  # type: ignore[misc] # the next class in line has it
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        task = asyncio.current_task()
+        cancelled_before = task.cancelling() if task is not None else 0
+        await super().send_packed_command(command, check_health)  # type: ignore[misc]
+        if task is not None and task.cancelling() > cancelled_before:
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+            raise asyncio.CancelledError
 
 
 class _Connection(_CheckedWrites, Connection):

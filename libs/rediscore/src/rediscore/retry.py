@@ -47,7 +47,7 @@ class Backoff:
 class RetryBudget:
     """How long it is worth trying: `retries` after the first attempt, all within `seconds`."""
 
-    retries: int = 3
+    retries: int = 6
     backoff: Backoff = field(default_factory=lambda: Backoff(0.02, 0.5))
     seconds: float = 5.0
 

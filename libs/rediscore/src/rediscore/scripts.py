@@ -37,7 +37,9 @@ class Script:
             name: file in the folder of the package, e.g. `"lua/claim.lua"`; includes lie beside it.
         """
         folder, _, file = name.rpartition("/")
-        place = resources.files(package).joinpath(folder)
+        place = resources.files(package)
+        if folder:  # Python 3.13 takes no empty name
+            place = place.joinpath(folder)
 
         def text(file: str) -> str:
             return place.joinpath(file).read_text(encoding="utf-8")

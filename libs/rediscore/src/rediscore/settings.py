@@ -52,7 +52,7 @@ class RedisSettings(BaseSettings):
     keepalive: bool = True
     health_check_interval: float = Field(default=15.0, ge=0, description="PING before use after so long idle")
 
-    retries: int = Field(default=3, ge=0, le=100, description="of what is safe to send twice")
+    retries: int = Field(default=6, ge=0, le=100, description="of what is safe to send twice")
     retry_budget: Seconds = 5.0
     backoff_initial: Seconds = 0.02
     backoff_maximum: Seconds = 0.5

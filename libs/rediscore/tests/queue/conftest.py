@@ -1,7 +1,6 @@
 """A queue per test, on keys of its own, with a clock that the test may hold."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -10,22 +9,9 @@ from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.queue import PriorityQueue
 from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy
+from rediscore.testing import FaultProxy, ServerTime
 
 HEAD_START = {"standard": timedelta(0), "express": timedelta(minutes=10)}
-
-
-@dataclass
-class ServerTime:
-    """What the queue takes for the time of the server, in ms; a test moves it as it likes."""
-
-    ms: int = 1_800_000_000_000
-
-    def __call__(self) -> int:
-        return self.ms
-
-    def advance(self, **duration: float) -> None:
-        self.ms += round(timedelta(**duration).total_seconds() * 1000)
 
 
 @pytest.fixture
@@ -34,6 +20,7 @@ def now() -> ServerTime:
 
 
 MakeQueue = Callable[..., PriorityQueue]
+Wipe = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture

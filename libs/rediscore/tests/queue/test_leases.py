@@ -4,18 +4,24 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from rediscore.client import RedisConnections
 from rediscore.errors import StaleLease
 from rediscore.queue import PriorityQueue, QueueStats
+from rediscore.testing import ServerTime
 
 pytestmark = pytest.mark.proves("R16")
 
+MakeQueue = Callable[..., Any]
+Wipe = Callable[[], Awaitable[None]]
+
 
 async def test_expired_lease_goes_to_the_next_and_the_old_holder_is_refused(
-    timed: PriorityQueue, now
+    timed: PriorityQueue, now: ServerTime
 ) -> None:
     await timed.add("a")
     await timed.add("b")
@@ -35,7 +41,7 @@ async def test_expired_lease_goes_to_the_next_and_the_old_holder_is_refused(
     await timed.ack("a", heir.token)
 
 
-async def test_renewed_lease_holds(timed: PriorityQueue, now) -> None:
+async def test_renewed_lease_holds(timed: PriorityQueue, now: ServerTime) -> None:
     await timed.add("a")
     claim = await timed.claim("w")
     assert claim is not None
@@ -47,7 +53,7 @@ async def test_renewed_lease_holds(timed: PriorityQueue, now) -> None:
         assert await timed.recover() == 0
 
 
-async def test_lease_of_its_own_length(timed: PriorityQueue, now) -> None:
+async def test_lease_of_its_own_length(timed: PriorityQueue, now: ServerTime) -> None:
     await timed.add("a")
     claim = await timed.claim("w", lease=timedelta(minutes=1))
     assert claim is not None
@@ -58,7 +64,7 @@ async def test_lease_of_its_own_length(timed: PriorityQueue, now) -> None:
     assert await timed.recover() == 1
 
 
-async def test_lease_that_ran_out_holds_until_taken_over(timed: PriorityQueue, now) -> None:
+async def test_lease_that_ran_out_holds_until_taken_over(timed: PriorityQueue, now: ServerTime) -> None:
     """The work is done and nobody else has begun: nothing is gained by doing it again."""
     await timed.add("a")
     claim = await timed.claim("w")
@@ -70,7 +76,7 @@ async def test_lease_that_ran_out_holds_until_taken_over(timed: PriorityQueue, n
     assert await timed.stats() == QueueStats(0, 0, 0, 0, None)
 
 
-async def test_recover_is_bounded_and_counts(timed: PriorityQueue, now) -> None:
+async def test_recover_is_bounded_and_counts(timed: PriorityQueue, now: ServerTime) -> None:
     for n in range(7):
         await timed.add(str(n))
         await timed.claim("dead")
@@ -82,7 +88,9 @@ async def test_recover_is_bounded_and_counts(timed: PriorityQueue, now) -> None:
     assert (await timed.stats()).ready == 7
 
 
-async def test_entry_that_kills_its_workers_is_dead_in_the_end(make_queue, now) -> None:
+async def test_entry_that_kills_its_workers_is_dead_in_the_end(
+    make_queue: MakeQueue, now: ServerTime
+) -> None:
     queue = make_queue(max_recoveries=3, now_ms=now)
     await queue.add("poison")
     for _ in range(4):
@@ -97,7 +105,7 @@ async def test_entry_that_kills_its_workers_is_dead_in_the_end(make_queue, now) 
 
 @pytest.mark.proves("I3")
 async def test_tokens_grow_over_releases_failures_clock_jumps_and_a_wipe(
-    timed: PriorityQueue, now, wipe
+    timed: PriorityQueue, now: ServerTime, wipe: Wipe
 ) -> None:
     tokens = []
 
@@ -129,7 +137,7 @@ async def test_tokens_grow_over_releases_failures_clock_jumps_and_a_wipe(
     assert tokens == sorted(set(tokens))
 
 
-async def test_tokens_of_the_servers_clock_grow_too(queue: PriorityQueue, wipe) -> None:
+async def test_tokens_of_the_servers_clock_grow_too(queue: PriorityQueue, wipe: Wipe) -> None:
     tokens = []
     for n in range(20):
         await queue.add(str(n))
@@ -187,7 +195,7 @@ async def test_work_of_a_killed_process_is_taken_over(
 
 
 async def test_nothing_is_kept_of_what_is_over(
-    timed: PriorityQueue, now, connections: RedisConnections, key_prefix: str
+    timed: PriorityQueue, now: ServerTime, connections: RedisConnections, key_prefix: str
 ) -> None:
     """Keys are bounded by what is live: the past is trimmed, not collected."""
     for n in range(200):

@@ -1,18 +1,23 @@
 """What each verb of the queue does."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from rediscore.errors import QueueFull, StaleLease
 from rediscore.queue import PriorityQueue, QueueStats
 from rediscore.retry import Backoff
+from rediscore.testing import ServerTime
 
 pytestmark = pytest.mark.proves("R16")
+
+MakeQueue = Callable[..., Any]
 
 NOTHING = timedelta(0)
 
 
-async def test_claim_carries_what_was_added(timed: PriorityQueue, now) -> None:
+async def test_claim_carries_what_was_added(timed: PriorityQueue, now: ServerTime) -> None:
     assert await timed.add("a", b"\x00\xff", priority="express")
 
     claim = await timed.claim("oven-1")
@@ -37,7 +42,7 @@ async def test_known_entry_is_not_added_again_in_any_state(timed: PriorityQueue)
     assert await timed.stats() == QueueStats(0, 1, 0, 0, None)
 
 
-async def test_done_entry_is_remembered_for_a_while(timed: PriorityQueue, now) -> None:
+async def test_done_entry_is_remembered_for_a_while(timed: PriorityQueue, now: ServerTime) -> None:
     await timed.add("a")
     claim = await timed.claim("w")
     assert claim is not None
@@ -50,7 +55,9 @@ async def test_done_entry_is_remembered_for_a_while(timed: PriorityQueue, now) -
     assert await timed.add("a")
 
 
-async def test_capacity_counts_what_waits_and_what_is_worked_on(make_queue, now) -> None:
+async def test_capacity_counts_what_waits_and_what_is_worked_on(
+    make_queue: MakeQueue, now: ServerTime
+) -> None:
     queue = make_queue(capacity=3, now_ms=now)
     for name in ("leased", "ready"):
         await queue.add(name)
@@ -72,7 +79,7 @@ async def test_unknown_class_and_empty_id_are_refused(queue: PriorityQueue) -> N
         await queue.add("")
 
 
-async def test_delayed_entry_is_not_early_and_then_in_its_turn(timed: PriorityQueue, now) -> None:
+async def test_delayed_entry_is_not_early_and_then_in_its_turn(timed: PriorityQueue, now: ServerTime) -> None:
     await timed.add("later", delay=timedelta(seconds=30))
     assert await timed.claim("w") is None
     now.advance(seconds=29, milliseconds=999)
@@ -83,7 +90,9 @@ async def test_delayed_entry_is_not_early_and_then_in_its_turn(timed: PriorityQu
     assert [entry.entry_id for entry in await timed.peek()] == ["later", "after"]
 
 
-async def test_failed_entry_comes_back_after_its_pause_in_its_old_place(timed: PriorityQueue, now) -> None:
+async def test_failed_entry_comes_back_after_its_pause_in_its_old_place(
+    timed: PriorityQueue, now: ServerTime
+) -> None:
     await timed.add("a")
     claim = await timed.claim("w")
     assert claim is not None
@@ -99,7 +108,7 @@ async def test_failed_entry_comes_back_after_its_pause_in_its_old_place(timed: P
     assert again.token > claim.token
 
 
-async def test_pauses_grow_as_the_backoff_says(make_queue, now) -> None:
+async def test_pauses_grow_as_the_backoff_says(make_queue: MakeQueue, now: ServerTime) -> None:
     queue = make_queue(backoff=Backoff(1, 4, jitter=False), max_attempts=6, now_ms=now)
     await queue.add("a")
     for pause in (1, 2, 4, 4, 4):
@@ -111,7 +120,7 @@ async def test_pauses_grow_as_the_backoff_says(make_queue, now) -> None:
     assert (await queue.claim("w")).attempt == 6
 
 
-async def test_dead_after_the_last_attempt_with_its_reason(make_queue, now) -> None:
+async def test_dead_after_the_last_attempt_with_its_reason(make_queue: MakeQueue, now: ServerTime) -> None:
     queue = make_queue(max_attempts=2, now_ms=now)
     await queue.add("a", b"payload")
     for reason in ("first", "second"):
@@ -128,7 +137,7 @@ async def test_dead_after_the_last_attempt_with_its_reason(make_queue, now) -> N
     assert await queue.dead() == []
 
 
-async def test_dead_entries_are_kept_for_their_time_only(make_queue, now) -> None:
+async def test_dead_entries_are_kept_for_their_time_only(make_queue: MakeQueue, now: ServerTime) -> None:
     queue = make_queue(max_attempts=1, dead_retention=timedelta(days=1), now_ms=now)
     await queue.add("a")
     claim = await queue.claim("w")
@@ -172,7 +181,7 @@ async def test_removed_from_any_state(timed: PriorityQueue, state: str) -> None:
                 await verb("a", claim.token)
 
 
-async def test_what_one_can_see_without_changing_it(timed: PriorityQueue, now) -> None:
+async def test_what_one_can_see_without_changing_it(timed: PriorityQueue, now: ServerTime) -> None:
     await timed.add("standard", b"1")
     now.advance(seconds=90)
     await timed.add("express", b"2", priority="express")
@@ -210,6 +219,6 @@ async def test_wrong_token_is_refused_and_changes_nothing(timed: PriorityQueue, 
 @pytest.mark.parametrize(
     "wrong", [{"head_start": {}}, {"lease": NOTHING}, {"max_attempts": 0}, {"max_recoveries": -1}]
 )
-def test_options_that_make_no_sense_are_refused(make_queue, wrong) -> None:
+def test_options_that_make_no_sense_are_refused(make_queue: MakeQueue, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="A queue needs"):
         make_queue(**wrong)

@@ -3,7 +3,9 @@
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from rediscore.client import RedisConnections
@@ -13,6 +15,9 @@ from rediscore.settings import RedisSettings
 from rediscore.testing import FaultProxy, ServerUnderTest, eventually
 
 pytestmark = pytest.mark.proves("R16")
+
+MakeQueue = Callable[..., Any]
+AllBlocked = Callable[[int], Awaitable[None]]
 
 LONG = timedelta(seconds=20)
 
@@ -26,19 +31,19 @@ def waiter(queue: PriorityQueue, wait: timedelta = LONG) -> asyncio.Task[tuple[C
 
 
 @pytest.fixture
-def all_blocked(connections: RedisConnections):
+def all_blocked(connections: RedisConnections) -> AllBlocked:
     """Wait until so many clients are blocked on the server: what a waiting claim ends in."""
 
     async def blocked(count: int) -> None:
         async def check() -> bool:
-            return (await connections.commands.info("clients"))["blocked_clients"] >= count
+            return int((await connections.commands.info("clients"))["blocked_clients"]) >= count
 
         await eventually(check, what=f"{count} blocked clients")
 
     return blocked
 
 
-async def test_woken_by_an_arrival(queue: PriorityQueue, all_blocked) -> None:
+async def test_woken_by_an_arrival(queue: PriorityQueue, all_blocked: AllBlocked) -> None:
     waiting = waiter(queue)
     await all_blocked(1)
     added = time.monotonic()
@@ -51,7 +56,9 @@ async def test_woken_by_an_arrival(queue: PriorityQueue, all_blocked) -> None:
     assert at - added < 1  # a poll would need luck for that; typical is a millisecond
 
 
-async def test_as_many_waiters_wake_as_there_are_entries(queue: PriorityQueue, all_blocked) -> None:
+async def test_as_many_waiters_wake_as_there_are_entries(
+    queue: PriorityQueue, all_blocked: AllBlocked
+) -> None:
     waiting = [waiter(queue) for _ in range(8)]
     await all_blocked(8)
     added = time.monotonic()
@@ -63,7 +70,7 @@ async def test_as_many_waiters_wake_as_there_are_entries(queue: PriorityQueue, a
     assert max(at for _, at in claims) - added < 1.5
 
 
-async def test_woken_when_a_delayed_entry_falls_due(queue: PriorityQueue, all_blocked) -> None:
+async def test_woken_when_a_delayed_entry_falls_due(queue: PriorityQueue, all_blocked: AllBlocked) -> None:
     waiting = waiter(queue)
     await all_blocked(1)
     added = time.monotonic()
@@ -77,7 +84,7 @@ async def test_woken_when_a_delayed_entry_falls_due(queue: PriorityQueue, all_bl
     assert 0.29 < at - added < 1.5
 
 
-async def test_woken_when_a_lease_runs_out(queue: PriorityQueue, all_blocked) -> None:
+async def test_woken_when_a_lease_runs_out(queue: PriorityQueue, all_blocked: AllBlocked) -> None:
     await queue.add("a")
     claim = await queue.claim("dead", lease=timedelta(milliseconds=400))
     assert claim is not None
@@ -90,7 +97,9 @@ async def test_woken_when_a_lease_runs_out(queue: PriorityQueue, all_blocked) ->
     assert at - claimed < 1.5
 
 
-async def test_lease_given_while_waiting_is_taken_over_too(make_queue, all_blocked) -> None:
+async def test_lease_given_while_waiting_is_taken_over_too(
+    make_queue: MakeQueue, all_blocked: AllBlocked
+) -> None:
     queue = make_queue(lease=timedelta(milliseconds=400))
     waiting = waiter(queue)
     await all_blocked(1)
@@ -104,7 +113,7 @@ async def test_lease_given_while_waiting_is_taken_over_too(make_queue, all_block
     assert heir.entry_id == "a"
 
 
-async def test_woken_by_nack_and_release(queue: PriorityQueue, all_blocked) -> None:
+async def test_woken_by_nack_and_release(queue: PriorityQueue, all_blocked: AllBlocked) -> None:
     for verb in ("nack", "release"):
         await queue.add(verb)
         claim = await queue.claim("w")
@@ -151,7 +160,7 @@ async def test_waiter_cancelled_at_any_moment_loses_nothing(queue: PriorityQueue
 
 
 async def test_claim_cancelled_while_its_reply_is_on_the_wire_is_given_back(
-    make_queue, queue: PriorityQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy
+    make_queue: MakeQueue, queue: PriorityQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy
 ) -> None:
     slow = make_queue(through_proxy)
     await queue.add("a")
@@ -171,7 +180,11 @@ async def test_claim_cancelled_while_its_reply_is_on_the_wire_is_given_back(
 
 
 async def test_wake_up_that_went_to_a_cancelled_waiter_is_passed_on(
-    make_queue, queue: PriorityQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy, all_blocked
+    make_queue: MakeQueue,
+    queue: PriorityQueue,
+    through_proxy: RedisConnections,
+    fault_proxy: FaultProxy,
+    all_blocked: AllBlocked,
 ) -> None:
     """The marker is taken by a waiter whose reply hangs; when it is cancelled the other one must hear."""
     hanging = waiter(make_queue(through_proxy))
@@ -195,7 +208,11 @@ async def test_wake_up_that_went_to_a_cancelled_waiter_is_passed_on(
 
 
 async def test_waits_through_a_broken_connection(
-    make_queue, queue: PriorityQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy, all_blocked
+    make_queue: MakeQueue,
+    queue: PriorityQueue,
+    through_proxy: RedisConnections,
+    fault_proxy: FaultProxy,
+    all_blocked: AllBlocked,
 ) -> None:
     waiting = waiter(make_queue(through_proxy))
     await all_blocked(1)
@@ -224,7 +241,7 @@ async def test_waits_through_a_restart_of_the_server(disposable_server: ServerUn
         await connections.aclose()
 
 
-async def test_more_waiters_than_connections(redis_url: str, make_queue) -> None:
+async def test_more_waiters_than_connections(redis_url: str, make_queue: MakeQueue) -> None:
     settings = RedisSettings.from_url(redis_url, blocking_pool_size=2, pool_size=2)
     connections = RedisConnections(settings)
     queue = make_queue(connections)

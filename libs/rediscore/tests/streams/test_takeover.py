@@ -108,9 +108,9 @@ async def test_a_reader_that_was_paused_beyond_its_lease_does_nothing_more(
     after = (await log_of(kit))[len(before) :]
     # The handler in which it was paused may go on; nothing else may begin there.
     assert [line for line in after if line.startswith("first start")] == []
-    assert [line for line in after if line.startswith("second end")] == [
-        f"second end e{n}" for n in range(2, 12)
-    ]
+    # The ack of e1 may not have left it.
+    ended = [line for line in after if line.startswith("second end") and line != "second end e1"]
+    assert ended == [f"second end e{n}" for n in range(2, 12)]
     # It is well, and takes its turn when the other goes.
     assert first.poll() is None
 

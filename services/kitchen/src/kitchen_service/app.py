@@ -7,6 +7,7 @@ from typing import Final
 from pizzeria_contracts.events import KITCHEN_PAYLOADS, Payload
 
 from kitchen_service.adapters.views import Views
+from kitchen_service.use_cases.abandon_tickets import AbandonTickets
 from kitchen_service.use_cases.accept_order import AcceptOrder
 from kitchen_service.use_cases.cancel_order import CancelOrder
 from kitchen_service.use_cases.claim_ticket import ClaimTicket
@@ -46,6 +47,7 @@ class Kitchen:
     subscriptions: Subscriptions
     queries: Views
     sweep: Sweep  # by the clock, every second
+    abandon_tickets: AbandonTickets  # the same
 
 
 PUBLISHES: Final[tuple[type[Payload], ...]] = KITCHEN_PAYLOADS

@@ -8,6 +8,7 @@ from pizzeria_chassis.ids import new_id
 from pizzeria_chassis.loops import PeriodicTask
 from pizzeria_contracts.streams import KITCHEN, MENU, ORDERS
 from rediscore.clock import Clock
+from rediscore.retry import Backoff
 
 from kitchen_service.adapters.books import SqlStore
 from kitchen_service.adapters.dispatch import RedisDispatch
@@ -21,6 +22,7 @@ from kitchen_service.entrypoints.inventory import inventory_router
 from kitchen_service.entrypoints.live import live_router
 from kitchen_service.entrypoints.problems import install_kitchen_problems
 from kitchen_service.settings import KitchenSettings
+from kitchen_service.use_cases.abandon_tickets import AbandonTickets
 from kitchen_service.use_cases.accept_order import AcceptOrder
 from kitchen_service.use_cases.cancel_order import CancelOrder
 from kitchen_service.use_cases.claim_ticket import ClaimTicket
@@ -67,7 +69,9 @@ def create_kitchen_app(
     kitchen = make_kitchen(store, dispatch, LiveHints(chassis.live), Views(chassis.database, clock), clock)
     subscribe_to_orders(chassis.consumer(ORDERS, upstream=settings.order_url), kitchen.subscriptions)
     subscribe_to_menu(chassis.consumer(MENU, upstream=settings.menu_url), kitchen.subscriptions)
-    chassis.add(PeriodicTask("sweep", settings.sweep_seconds, kitchen.sweep))
+    # Short pauses between failures: when Redis is back, its queue is to be rebuilt at once.
+    chassis.add(PeriodicTask("sweep", settings.sweep_seconds, kitchen.sweep, backoff=Backoff(0.2, 2.0)))
+    chassis.add(PeriodicTask("abandon", settings.sweep_seconds, kitchen.abandon_tickets))
     app = chassis.app(
         cooking_router(kitchen),
         inventory_router(kitchen),
@@ -96,4 +100,5 @@ def make_kitchen(store: Store, dispatch: Dispatch, hints: Hints, queries: Views,
         ),
         queries=queries,
         sweep=Sweep(clock, store, dispatch),
+        abandon_tickets=AbandonTickets(clock, store),
     )

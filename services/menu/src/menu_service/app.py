@@ -27,7 +27,13 @@ def create_menu_app(settings: MenuSettings) -> FastAPI:
         description="Pizzas, their prices, and whether they can be ordered.",
         publishes=MENU,
     )
-    reader = Reader(chassis.database, MenuCache(chassis.connections, chassis.keys, ttl=settings.cache_ttl))
+    cache = MenuCache(
+        chassis.connections,
+        chassis.keys,
+        ttl=settings.cache_ttl,
+        patience=settings.menu_cache_patience_seconds,
+    )
+    reader = Reader(chassis.database, cache)
     announce = Announcer(reader, chassis.live)
     chassis.add(FirstMenu(chassis.database))
     subscribe(chassis.consumer(KITCHEN, upstream=settings.kitchen_url), announce)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Final
 
 import structlog
 from redis.exceptions import RedisError
@@ -14,21 +13,24 @@ from rediscore.scripts import Script
 _log = structlog.get_logger(__name__)
 _PUT = Script.load("menu_service.lua", "put_if_newer.lua")
 
-PATIENCE: Final = 0.25
-"""Seconds that a guest waits for the cache before the database is asked."""
-
 
 class MenuCache:
     """The answer of ``GET /menu`` in Redis, with the revision of the menu that it shows.
 
     A copy replaces only copies of older revisions, so a slow reader cannot bring back what a change has
     made old. When Redis missed the change, readers may see the old menu for at most ``ttl``.
+
+    Args:
+        patience: seconds that a guest waits for Redis before the database is asked.
     """
 
-    def __init__(self, connections: RedisConnections, keys: KeySpace, *, ttl: timedelta) -> None:
+    def __init__(
+        self, connections: RedisConnections, keys: KeySpace, *, ttl: timedelta, patience: float = 0.25
+    ) -> None:
         self._connections = connections
         self._key = keys.key("menu")
         self._ttl_ms = int(ttl.total_seconds() * 1000)
+        self._patience = patience
         self._answers = True
 
     async def get(self) -> bytes | None:
@@ -43,7 +45,7 @@ class MenuCache:
 
     async def _ask(self, question: Awaitable[object]) -> object:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 reply = await question
         except (RedisError, TimeoutError) as error:
             # Said once, not with every guest.

@@ -17,6 +17,12 @@ class MenuSettings(ServiceSettings):
         le=3600,
         description="longest that a copy in Redis is served after Redis missed a change",
     )
+    menu_cache_patience_seconds: float = Field(
+        default=0.25,
+        gt=0,
+        le=10,
+        description="how long a guest waits for the copy before the database is asked",
+    )
 
     @property
     def cache_ttl(self) -> timedelta:

@@ -6,10 +6,12 @@ from datetime import timedelta
 from fastapi import FastAPI
 from pizzeria_chassis.auth import Principal
 from pizzeria_chassis.chassis import Chassis
+from pizzeria_chassis.feed import FeedClient
 from pizzeria_chassis.loops import PeriodicTask
 from pizzeria_contracts.streams import KITCHEN, ORDERS
 
 from order_service.adapters.housekeeping import delete_expired
+from order_service.adapters.kitchen_feed import KitchenFeed
 from order_service.adapters.live_hints import LiveHints
 from order_service.adapters.menu_client import MenuClient
 from order_service.adapters.sandbox_provider import SandboxProvider
@@ -64,8 +66,17 @@ def create_order_app(
         fresh=timedelta(seconds=settings.menu_fresh_seconds),
         max_age=timedelta(seconds=settings.menu_max_age_seconds),
     )
+    consumer = chassis.consumer(KITCHEN, upstream=settings.kitchen_url)
+    kitchen = KitchenFeed(
+        FeedClient(settings.kitchen_url, settings.tokens.get("service")), consumer, chassis.connections
+    )
     saga = Saga(
-        orders=orders, provider=provider, clock=clock, policy=policy, grace=settings.grace_seconds / 2
+        orders=orders,
+        provider=provider,
+        kitchen=kitchen,
+        clock=clock,
+        policy=policy,
+        grace=settings.grace_seconds / 2,
     )
     service = OrderService(
         sessions=Sessions(
@@ -94,12 +105,14 @@ def create_order_app(
 
     orders.on_saved(saved)
     chassis.authenticator.customer = _guests(service.sessions)
-    subscribe(chassis.consumer(KITCHEN, upstream=settings.kitchen_url), service)
+    subscribe(consumer, service)
     for component in (
         menu,
+        kitchen,
         hints,
         saga,
-        PeriodicTask("saga-poll", settings.saga_poll_seconds, saga.poll),
+        PeriodicTask("saga", settings.saga_poll_seconds, saga.take_up_what_is_due),
+        PeriodicTask("kitchen-deadlines", settings.saga_poll_seconds * 4, saga.check_deadlines),
         PeriodicTask("housekeeping", HOUR, lambda: delete_expired(database)),
     ):
         chassis.add(component)

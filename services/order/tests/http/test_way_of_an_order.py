@@ -5,13 +5,16 @@ from pizzeria_contracts.events import (
     DeliveryCompleted,
     DeliveryStarted,
     OrderReady,
+    TicketAccepted,
     TicketCompleted,
     TicketRejected,
     TicketStarted,
 )
+from rediscore.testing import FaultProxy, eventually
 
 from services.order.tests.harness import ON_BOTH_DATABASES, Guest, House
 
+READY_AT = "2026-11-21T20:00:00Z"
 STARTED = TicketStarted(ticket_id="t-1", station_id="oven-1")
 COMPLETED = TicketCompleted(ticket_id="t-1", station_id="oven-1", seconds=1.5)
 ON_THE_ROAD = DeliveryStarted(driver_id="d-1")
@@ -44,7 +47,7 @@ async def test_an_order_goes_through_all_states_to_delivered(house: House, guest
 
     await house.kitchen.accept(order_id)
     accepted = await guest.until(order_id, lambda order: order["estimated_ready_at"] is not None)
-    assert accepted["estimated_ready_at"] == "2026-11-21T20:00:00Z"
+    assert accepted["estimated_ready_at"] == READY_AT
     versions = [confirmed["version"], accepted["version"]]
     for news, status in (
         (STARTED, "cooking"),
@@ -117,6 +120,45 @@ async def test_a_kitchen_that_does_not_answer_in_time_loses_the_order(house: Hou
     cancelled = (await guest.get(f"/orders/{order_id}/journey")).json()["items"][-1]
     assert cancelled["type"] == "pizzeria.order.cancelled.v1"
     assert cancelled["detail"] == {"reason": "kitchen-timeout", "refunded": "25.98"}
+
+
+@pytest.mark.proves("P4")
+async def test_a_kitchen_that_is_away_loses_the_order_too(house: House) -> None:
+    house.kitchen_url = "http://127.0.0.1:9"
+    guest = await house.guest(await house.open(kitchen_deadline_seconds=0.5))
+    order = await guest.until_status(await guest.placed(), "cancelled")
+    assert order["payment"]["status"] == "refunded"
+
+
+@pytest.mark.proves("P4", "I2")
+async def test_an_answer_that_was_given_in_time_counts_however_late_we_hear_it(house: House) -> None:
+    guest = await house.guest(await house.open(kitchen_deadline_seconds=1))
+    order_id = await guest.placed()
+    await guest.until_status(order_id, "confirmed")
+    await house.close()  # the order service is away, and past the deadline
+    await house.kitchen.tell(order_id, TicketAccepted(tickets=("t",), estimated_ready_at=READY_AT), STARTED)
+    await eventually(lambda: house.rows("SELECT 1 FROM orders WHERE saga_due_at < ?", house.now()))
+    guest = Guest.of(await house.open(kitchen_deadline_seconds=1), guest)
+    order = await guest.until(order_id, lambda order: order["status"] != "confirmed")
+    assert order["status"] == "cooking"
+    assert house.movements(order_id) == [("captured", 2598)]
+
+
+@pytest.mark.proves("P4", "I2")
+async def test_without_redis_the_deadline_waits_for_what_the_kitchen_may_have_said(
+    house: House, fault_proxy: FaultProxy
+) -> None:
+    house.redis = house.redis.model_copy(update={"host": "127.0.0.1", "port": fault_proxy.port})
+    guest = await house.guest(await house.open(kitchen_deadline_seconds=0.5))
+    order_id = await guest.placed()
+    confirmed = await guest.until_status(order_id, "confirmed")
+    fault_proxy.cut()
+    # The deadline comes and is put off, more than once.
+    await guest.until(order_id, lambda order: order["version"] > confirmed["version"] + 1)
+    await house.kitchen.accept(order_id)
+    fault_proxy.restore()
+    order = await guest.until(order_id, lambda order: order["estimated_ready_at"] is not None)
+    assert order["status"] == "confirmed"
 
 
 @pytest.mark.proves("I7", "I9")

@@ -74,10 +74,10 @@ class LifeOfAnOrder(RuleBasedStateMachine):
     # What the saga does; a replica that was paused may report long after its lease.
 
     # Nothing; beyond a retry; beyond a lease; beyond the kitchen's deadline.
-    @rule(seconds=st.sampled_from([0, 1, 6, 6, 70]))
-    def a_replica_begins_what_is_due(self, seconds: int) -> None:
+    @rule(seconds=st.sampled_from([0, 1, 6, 6, 70]), heard_out=st.booleans())
+    def a_replica_begins_what_is_due(self, seconds: int, heard_out: bool) -> None:
         self.now += timedelta(seconds=seconds)
-        step = saga.begin(self.order, self.now, POLICY)
+        step = saga.begin(self.order, self.now, POLICY, heard_out=heard_out)
         if step is not None:
             self.held.append(step)
         self.look()
@@ -177,7 +177,7 @@ class LifeOfAnOrder(RuleBasedStateMachine):
             return
         for _ in range(20):
             self.now += timedelta(seconds=120)
-            step = saga.begin(self.order, self.now, POLICY)
+            step = saga.begin(self.order, self.now, POLICY, heard_out=True)
             self.look()
             if step is Step.REFUND:
                 self.finish_refund("answered")

@@ -20,7 +20,7 @@ def curl_lines(order_url: str, token: str) -> tuple[str, str]:
     place = (
         f"ORDER=$(curl -sS {order_url}/orders {authorized} -H 'Content-Type: application/json' "
         f"-d '{json.dumps(_ORDER, separators=(',', ':'))}' "
-        """| tee /dev/stderr | grep -o '"id":"[^"]*"' | head -1 | cut -d'"' -f4)"""
+        """| tee /dev/stderr | grep -o '"id":"[^"]*"' | head -1 | cut -d'"' -f4); echo"""
     )
     return place, f"curl -sSN {order_url}/orders/$ORDER/live {authorized}"
 

@@ -3,12 +3,14 @@
 import asyncio
 import http.client
 import json
+import os
 import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +26,11 @@ _FRAMES_PER_SECOND = 4
 
 def say(line: str) -> None:
     """To the terminal, or to whoever reads our output line by line."""
-    print(line, flush=True)  # noqa: T201
+    try:
+        print(line, flush=True)  # noqa: T201
+    except OSError:
+        # The terminal is closed, or `head` has seen enough: the pizzeria ends in good order all the same.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  for good
 
 
 class Run:
@@ -49,21 +55,23 @@ class Run:
             asyncio.get_running_loop().add_signal_handler(number, self._signalled)
         begun = time.monotonic()
         try:
-            if not await self._unless_told(self._supervisor.start()):
-                return
-            if self._supervisor.leftovers:
-                say(f"Ended first what a killed run had left: {', '.join(self._supervisor.leftovers)}.")
-            await self._greet(time.monotonic() - begun)
-            self._open = True
-            async with asyncio.TaskGroup() as group:
-                show = group.create_task(self._show())
-                await self._unless_told(self._supervisor.failed())
-                show.cancel()
+            if await self._unless_told(self._supervisor.start()):
+                await self._stay_open(time.monotonic() - begun)
             say("Closing …")
         finally:
             self._open = False
             await self._supervisor.stop()
         say("Closed. Nothing is left running.")
+
+    async def _stay_open(self, seconds: float) -> None:
+        if self._supervisor.leftovers:
+            say(f"Ended first what a killed run had left: {', '.join(self._supervisor.leftovers)}.")
+        await self._greet(seconds)
+        self._open = True
+        async with asyncio.TaskGroup() as group:
+            show = group.create_task(self._show())
+            await self._unless_told(self._supervisor.failed())
+            show.cancel()
 
     def _signalled(self) -> None:
         if self._told.is_set():
@@ -144,13 +152,16 @@ class Run:
 def sign_in(order_url: str) -> str:
     """The session token of a new guest, for the printed lines. Raises: CallFailedError."""
     address = urlsplit(order_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=15)
     try:
         connection.request(
             "POST", "/sessions", json.dumps({"name": "Guest"}), {"Content-Type": "application/json"}
         )
-        token = json.loads(connection.getresponse().read())["token"]
-    except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+        reply = connection.getresponse()
+        if reply.status != 201:
+            raise CallFailedError(f"The order service lets nobody sign in: it answers {reply.status}.")
+        token = json.loads(reply.read())["token"]
+    except (OSError, http.client.HTTPException) as error:
         raise CallFailedError(f"The order service lets nobody sign in: {error!r}.") from error
     finally:
         connection.close()

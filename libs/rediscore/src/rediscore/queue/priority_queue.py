@@ -15,12 +15,13 @@ from rediscore.errors import QueueFull, StaleLease
 from rediscore.keys import KeySpace
 from rediscore.queue.entries import Claim, DeadEntry, QueuedEntry, QueueStats
 from rediscore.queue.marker import BLOCK_SECONDS, MarkerWatch
-from rediscore.retry import Backoff, run_idempotent
+from rediscore.retry import TRANSIENT, Backoff, is_transient, run_idempotent
 from rediscore.scripts import Argument, Script
 
 # In the order of KEYS in lua/lib.lua.
 _KEYS = ["ready", "arrivals", "delayed", "leased", "dead", "done", "entries", "claims", "counters", "marker"]
 _GIVE_BACK_SECONDS = 2.0
+_OUTAGE_PAUSE = 0.2
 
 
 class PriorityQueue:
@@ -133,13 +134,21 @@ class PriorityQueue:
         Blocks on a marker that holds no work, so nothing is lost with its answer. Woken by an arrival,
         by what falls due and by leases that run out; looks again at least every 5 s. A round trip per
         look, and one per sleep on a connection of the blocking pool.
+
+        Raises: redis-py's error when the server is still away at the end of `wait`.
         """
         claim_id = claim_id or uuid4().hex
         lease = lease or self._lease
         deadline = time.monotonic() + wait.total_seconds()
         async with MarkerWatch(self._connections, self._keys[-1]) as marker:
             while True:
-                claim, next_event = await self._claim(owner, claim_id, lease)
+                try:
+                    claim, next_event = await self._claim(owner, claim_id, lease)
+                except TRANSIENT as error:
+                    # Who waits has time: the server may be back before that is over.
+                    if not is_transient(error) or time.monotonic() >= deadline:
+                        raise
+                    claim, next_event = None, _OUTAGE_PAUSE
                 left = deadline - time.monotonic()
                 if claim is not None or left <= 0:
                     return claim

@@ -1,6 +1,7 @@
 """Competing mode: all instances read one stream, each entry goes to one of them, in no order."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -50,12 +51,9 @@ class CompetingReader(Reader):
                 )
                 failed = 0
                 self.heard(CheckResult("reading"))
-                for _, entries in reply or ():
-                    flat = [
-                        (entry_id, [x for pair in fields.items() for x in pair])
-                        for entry_id, fields in entries
-                    ]
-                    session.admit_entries(flat, ordered=False)
+                # With RESP3: {stream: [entries]}, empty when nothing came.
+                for (entries,) in reply.values():
+                    session.admit_entries([(entry_id, _flat(fields)) for entry_id, fields in entries])
             except (RedisError, OSError, TimeoutError) as error:
                 failed += 1
                 self.trouble(error)
@@ -95,13 +93,7 @@ class CompetingReader(Reader):
         ]
         if not left:
             return
-        works = await session.pending.claim(left, lease=None, idle=idle)
-        for work in works:
-            if session.lane is not None:
-                work.lane = session.lane
-            elif work.entry_id is not None:
-                work.lane = work.entry_id.decode()
-        session.admit(works)
+        session.admit(await session.pending.claim(left, lease=None, idle=idle))
 
     async def _forget_consumers(self) -> None:
         settings = self._settings
@@ -110,3 +102,7 @@ class CompetingReader(Reader):
             keys=[settings.stream],
             args=[settings.group, settings.consumer, _FORGOTTEN_AFTER_MS],
         )
+
+
+def _flat(fields: Mapping[bytes, bytes]) -> list[bytes]:
+    return [part for pair in fields.items() for part in pair]

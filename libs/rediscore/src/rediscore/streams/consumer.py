@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BACKLOG_EVERY = 5.0
+# For the last acknowledgements and giving leases back, each bounded by a second or a socket timeout.
+_LAST_WORDS = 5.0
 
 
 class ReliableStreams:
@@ -155,13 +157,18 @@ class ReliableStreams:
         Handlers that take longer than `grace` seconds are cancelled; their events stay pending and come
         first at the next reader, like those that had not begun.
         """
-        if self._stopping is None:
+        if self._stopping is None or not self._tasks:
             return
         self._stopping.grace = grace
         self._stopping.requested.set()
         if self._sampling is not None:
             self._sampling.cancel()
-        await asyncio.gather(*self._tasks, *filter(None, [self._sampling]), return_exceptions=True)
+        tasks = [*self._tasks, *filter(None, [self._sampling])]
+        _, late = await asyncio.wait(tasks, timeout=grace + _LAST_WORDS)
+        for task in late:
+            log.error("stream_reader_cut_off", extra={"task": task.get_name()})
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks, self._sampling, self._stopping = [], None, None
 
     def checks(self) -> dict[str, CheckResult]:

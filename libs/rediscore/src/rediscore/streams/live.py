@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from redis.asyncio.client import PubSub
@@ -39,7 +39,7 @@ class LiveChannels:
         except RedisError as error:
             log.info("live_hint_lost", extra={"error": type(error).__name__})
 
-    async def listen(self, channel: str) -> AsyncIterator[dict[str, Any]]:
+    async def listen(self, channel: str) -> AsyncGenerator[dict[str, Any], None]:
         """The hints of a channel from now on, for ever; through outages too.
 
         Who listens too slowly loses the oldest hints beyond 100. Close the iterator (`aclosing`) to leave.

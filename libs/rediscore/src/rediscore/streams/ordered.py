@@ -92,7 +92,7 @@ class OrderedReader(Reader):
             raise lease.lost()
         lease.extended(asked)
         self.heard(CheckResult("reading"))
-        session.admit_entries(entries, ordered=True)
+        session.admit_entries(entries)
         return [entry_id for entry_id, _ in entries]
 
     async def _wait_for_news(self, last: bytes) -> None:
@@ -118,7 +118,7 @@ class OrderedReader(Reader):
     ) -> None:
         while entries:
             count = await session.room()
-            session.admit(await session.pending.claim(entries[:count], lease=lease, lane=session.lane))
+            session.admit(await session.pending.claim(entries[:count], lease=lease))
             del entries[:count]
 
     async def _drain_alone(
@@ -126,7 +126,7 @@ class OrderedReader(Reader):
     ) -> None:
         for entry in entries:
             await session.emptied()
-            session.admit(await session.pending.claim([entry], lease=lease, lane=session.lane))
+            session.admit(await session.pending.claim([entry], lease=lease))
             await session.emptied()
 
     def _is_suspect(self, entry: PendingEntry) -> bool:

@@ -54,7 +54,6 @@ class PendingList:
         *,
         lease: PartitionLease | None,
         idle: float = 0.0,
-        lane: str | None = None,
     ) -> list[Work]:
         """Take them over, with their earlier failures. One round trip.
 
@@ -79,7 +78,7 @@ class PendingList:
         deliveries = {entry.entry_id: entry.deliveries for entry in entries}
         works = []
         for (entry_id, fields), noted in zip(*reply, strict=True):
-            work = work_from_entry(entry_id, fields, lane=lane)
+            work = work_from_entry(entry_id, fields)
             work.reclaims = deliveries[entry_id]
             recall(work, noted)
             works.append(work)

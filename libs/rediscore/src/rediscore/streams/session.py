@@ -103,8 +103,6 @@ class Session:
         )
         batch = settings.prefetch if settings.routes.batch else 1
         self.dispatcher = Dispatcher(processor.run, batch=batch)
-        # A batch is handled in the order of the stream, competing entries in none.
-        self.lane = BATCH_LANE if settings.routes.batch else None
 
     async def room(self) -> int:
         """Wait until it pays to read; returns how many entries there is room for.
@@ -124,22 +122,22 @@ class Session:
         await self.acks.flush()
 
     def admit(self, works: Sequence[Work]) -> None:
-        """Take works in that are not here yet."""
+        """Take works in that are not here yet, each into its lane."""
         for work in works:
             if work.entry_id is not None:
                 if work.entry_id in self.known:
                     continue
                 self.known.add(work.entry_id)
+                if self.lease is None:
+                    # Competing: no order among entries, not even of one subject.
+                    work.lane = work.entry_id.decode()
+            if self._settings.routes.batch is not None:
+                work.lane = BATCH_LANE
             self.dispatcher.put(work)
 
-    def admit_entries(self, entries: Sequence[tuple[bytes, Sequence[bytes]]], *, ordered: bool) -> None:
-        """Take new entries in, as scripts and XREADGROUP return them."""
-        self.admit(
-            [
-                work_from_entry(entry_id, fields, lane=self.lane or (None if ordered else entry_id.decode()))
-                for entry_id, fields in entries
-            ]
-        )
+    def admit_entries(self, entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
+        """Take new entries in, as scripts return them."""
+        self.admit([work_from_entry(entry_id, fields) for entry_id, fields in entries])
 
     async def run(
         self,

@@ -124,8 +124,8 @@ class Subscriber:
         session = self.readers[partition_of(event.subject, self.partitions)].session if self.readers else None
         if session is None:
             raise NotActive(f"This instance does not read {self.stream}.")
-        work, done = injected_work(event, lane=session.lane)
-        session.dispatcher.put(work)
+        work, done = injected_work(event)
+        session.admit([work])
         return await done
 
     def _refuse_batch(self, verb: str) -> None:

@@ -46,14 +46,14 @@ class Work:
             self.done.set_result(outcome)
 
 
-def injected_work(event: RawEvent, *, lane: str | None = None) -> tuple[Work, asyncio.Future[Outcome]]:
+def injected_work(event: RawEvent) -> tuple[Work, asyncio.Future[Outcome]]:
     """The work of an event that came by another road, and where its end is told."""
     done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     field = b"event:" + event.id.encode()
-    return Work(lane or event.subject, None, field, event, event.to_json().encode(), done=done), done
+    return Work(event.subject, None, field, event, event.to_json().encode(), done=done), done
 
 
-def work_from_entry(entry_id: bytes, fields: Sequence[bytes], *, lane: str | None = None) -> Work:
+def work_from_entry(entry_id: bytes, fields: Sequence[bytes]) -> Work:
     """The work in a stream entry as scripts return it: field, value, field, value, …
 
     An entry that holds no event becomes work with a flaw, in a lane of its own.
@@ -66,5 +66,5 @@ def work_from_entry(entry_id: bytes, fields: Sequence[bytes], *, lane: str | Non
         if body is None:
             body = b" ".join(fields)
         flaw = Flaw(Reason.MALFORMED, str(error))
-        return Work(lane or entry_id.decode(), entry_id, entry_id, None, body, flaw=flaw)
-    return Work(lane or event.subject, entry_id, entry_id, event, body or b"")
+        return Work(entry_id.decode(), entry_id, entry_id, None, body, flaw=flaw)
+    return Work(event.subject, entry_id, entry_id, event, body or b"")

@@ -4,9 +4,17 @@ Load the fixtures with `pytest_plugins = ["rediscore.testing.plugin"]`.
 """
 
 from rediscore.embedded import EmbeddedServer
-from rediscore.testing.clock import ManualClock
+from rediscore.testing.clock import ManualClock, ServerTime
 from rediscore.testing.proxy import FaultProxy
 from rediscore.testing.server import ContainerServer, ServerUnderTest
 from rediscore.testing.waiting import eventually
 
-__all__ = ["ContainerServer", "EmbeddedServer", "FaultProxy", "ManualClock", "ServerUnderTest", "eventually"]
+__all__ = [
+    "ContainerServer",
+    "EmbeddedServer",
+    "FaultProxy",
+    "ManualClock",
+    "ServerTime",
+    "ServerUnderTest",
+    "eventually",
+]

@@ -1,9 +1,24 @@
-"""A clock that moves only when told."""
+"""Clocks that move only when told: one for code that takes a `Clock`, one in place of a server's TIME."""
 
 import asyncio
 import heapq
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
+
+
+@dataclass
+class ServerTime:
+    """What scripts take for the server's time (`now_ms`); a test moves it as it likes, backwards too."""
+
+    ms: int = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.ms
+
+    def advance(self, **duration: float) -> None:
+        """Arguments as of `timedelta`."""
+        self.ms += round(timedelta(**duration).total_seconds() * 1000)
 
 
 class ManualClock:

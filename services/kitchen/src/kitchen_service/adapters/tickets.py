@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from kitchen_service.adapters.tables import tickets
-from kitchen_service.domain.ticket import Pizza, Priority, Size, Ticket, TicketStatus
+from kitchen_service.adapters.tables import orders, tickets
+from kitchen_service.domain.kitchen_order import GONE
+from kitchen_service.domain.ticket import UNFINISHED, Pizza, Priority, Size, Ticket, TicketStatus
 
 _CHANGING = (
     "due_at",
@@ -54,19 +55,23 @@ class SqlTickets:
         return await self._first(tickets.c.claim_id == claim_id)
 
     async def claimable(self, now: datetime, after: str, limit: int) -> list[Ticket]:
-        free = or_(
-            tickets.c.status == TicketStatus.QUEUED,
-            and_(tickets.c.status == TicketStatus.STARTED, tickets.c.lease_until <= now),
-        )
-        query = select(tickets).where(free, tickets.c.id > after).order_by(tickets.c.id).limit(limit)
-        return [ticket_from(row) for row in await self._session.execute(query)]
+        free = or_(tickets.c.status == TicketStatus.QUEUED, _expired(now))
+        query = _with_order().where(free, orders.c.status.not_in(GONE), tickets.c.id > after)
+        rows = await self._session.execute(query.order_by(tickets.c.id).limit(limit))
+        return [ticket_from(row) for row in rows]
+
+    async def stranded(self, now: datetime, limit: int) -> list[Ticket]:
+        query = _with_order().where(_expired(now), orders.c.status.in_(GONE))
+        return [ticket_from(row) for row in await self._session.execute(query.limit(limit))]
+
+    async def unfinished_of(self, order_id: str) -> int:
+        return await self._count(tickets.c.order_id == order_id, tickets.c.status.in_(UNFINISHED))
 
     async def held_by(self, station_id: str, now: datetime) -> int:
         return await self._count(tickets.c.station_id == station_id, held(now))
 
     async def unfinished_up_to(self, rank: datetime) -> int:
-        unfinished = tickets.c.status.in_((TicketStatus.QUEUED, TicketStatus.STARTED))
-        return await self._count(unfinished, tickets.c.rank <= rank)
+        return await self._count(tickets.c.status.in_(UNFINISHED), tickets.c.rank <= rank)
 
     async def last_cooking_times(self, limit: int) -> list[timedelta]:
         query = (
@@ -89,6 +94,14 @@ class SqlTickets:
 def held(now: datetime) -> ColumnElement[bool]:
     """A station is at work on it: the same as `Ticket.held`."""
     return and_(tickets.c.status == TicketStatus.STARTED, tickets.c.lease_until > now)
+
+
+def _expired(now: datetime) -> ColumnElement[bool]:
+    return and_(tickets.c.status == TicketStatus.STARTED, tickets.c.lease_until <= now)
+
+
+def _with_order() -> Select[Any]:
+    return select(tickets).join(orders, orders.c.id == tickets.c.order_id)
 
 
 def ticket_from(row: Row[Any]) -> Ticket:

@@ -40,11 +40,12 @@ TICKET_TRANSITIONS: Mapping[tuple[TicketStatus, TicketStep], TicketStatus] = {
     (TicketStatus.STARTED, TicketStep.RETURN): TicketStatus.QUEUED,
     (TicketStatus.STARTED, TicketStep.GIVE_UP): TicketStatus.FAILED,
     (TicketStatus.QUEUED, TicketStep.CANCEL): TicketStatus.CANCELLED,
-    # Nobody takes over from a dead station when the order is gone.
+    # Its station died, and nobody takes over because the order is gone.
     (TicketStatus.STARTED, TicketStep.ABANDON): TicketStatus.CANCELLED,
 }
 
 FINISHED = frozenset({TicketStatus.COMPLETED, TicketStatus.FAILED, TicketStatus.CANCELLED})
+UNFINISHED = frozenset(TicketStatus) - FINISHED
 
 
 class Priority(StrEnum):

@@ -1,6 +1,6 @@
 """Calls of drivers."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pizzeria_chassis.openapi import problems
@@ -14,7 +14,7 @@ from kitchen_service.entrypoints.parameters import After, Driver, Id, Limit, dec
 
 _ROLES = problems(_401="Unknown token.", _403="Wrong role.")
 _STEP = {**_ROLES, **problems(_404="No such order.", _409="Not that far, or with another driver.")}
-_OPEN = (OrderStatus.READY, OrderStatus.DELIVERING)
+Shown = Literal["ready", "delivering", "delivered"]
 
 
 class By(RequestBody):
@@ -30,12 +30,12 @@ def deliveries_router(kitchen: Kitchen) -> APIRouter:
     @router.get("", responses=_ROLES)
     async def deliveries(
         _: Driver,
-        status: Annotated[list[OrderStatus] | None, Query(description="Default: ready, delivering.")] = None,
+        status: Annotated[list[Shown] | None, Query(description="Default: ready, delivering.")] = None,
         limit: Limit = 100,
         after: After = None,
     ) -> Page[DeliveryAnswer]:
         """Orders to deliver, the first that was ready first."""
-        wanted = [s for s in status or _OPEN if s in (*_OPEN, OrderStatus.DELIVERED)]
+        wanted = [OrderStatus(shown) for shown in status or ("ready", "delivering")]
         orders = await kitchen.queries.deliveries(wanted, limit, decode_mark(after))
         last = orders[-1] if len(orders) == limit else None
         return Page(

@@ -25,22 +25,23 @@ class CancelOrder:
     hints: Hints
 
     async def decide(self, books: Books, order_id: str) -> None:
-        """Handles order.cancellation_requested: accepted when no pizza has been started, else refused."""
+        """Handles order.cancellation_requested: accepted when no pizza has been started, else refused.
+
+        When it is gone already (rejected, or cancelled before), there is nothing to decide or to tell.
+        """
         order = await books.orders.lock(order_id)
-        if await self._stopped(books, order, order_id, OrderStep.CANCEL):
+        if await self._stop(books, order, order_id, OrderStep.CANCEL):
             await books.publish(CancellationAccepted(), subject=order_id)
-        else:
+        elif order is not None and not order.gone:
             await books.publish(CancellationRefused(), subject=order_id)
 
     async def withdraw(self, books: Books, order_id: str) -> None:
         """Handles order.cancelled: stops what has not been started and has not left the house."""
         order = await books.orders.lock(order_id)
-        await self._stopped(books, order, order_id, OrderStep.WITHDRAW)
+        await self._stop(books, order, order_id, OrderStep.WITHDRAW)
 
-    async def _stopped(
-        self, books: Books, order: KitchenOrder | None, order_id: str, step: OrderStep
-    ) -> bool:
-        """Whether nothing of this order is cooked from now on."""
+    async def _stop(self, books: Books, order: KitchenOrder | None, order_id: str, step: OrderStep) -> bool:
+        """Whether this has ended the order: nothing more of it is started from now on."""
         now = self.clock.now()
         if order is None:
             await books.orders.add(KitchenOrder(id=order_id, status=OrderStatus.CANCELLED, created_at=now))
@@ -51,4 +52,4 @@ class CancelOrder:
             forget = partial(self.dispatch.forget, [t.id for t in dropped])
             follow_up(books, self.hints, order_id, forget)
             return True
-        return order.gone
+        return False

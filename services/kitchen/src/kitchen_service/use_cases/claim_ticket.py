@@ -12,10 +12,8 @@ from rediscore.clock import Clock
 from kitchen_service.domain.errors import NotFound, StaleLease, StationFull
 from kitchen_service.domain.kitchen_order import OrderStep
 from kitchen_service.domain.station import Station
-from kitchen_service.domain.stock import MovementKind
 from kitchen_service.domain.ticket import Ticket, TicketStatus
 from kitchen_service.use_cases.afterwards import follow_up
-from kitchen_service.use_cases.move_stock import move_stock
 from kitchen_service.use_cases.ports import Books, Dispatch, Hints, Store, Taken
 
 MOST_SKIPPED = 100
@@ -92,14 +90,9 @@ class ClaimTicket:
     async def _start(self, station: Station, claim_id: str, taken: Taken, books: Books) -> Ticket | _Refused:
         order = await books.orders.lock_of_ticket(taken.ticket_id)
         ticket = await books.tickets.get(taken.ticket_id)
-        if order is None or ticket is None or ticket.finished:
+        if order is None or order.gone or ticket is None or ticket.finished:
             return _Refused.FINISHED
         now = self.clock.now()
-        if order.gone:
-            # Its station died while it cooked for an order that has ended meanwhile.
-            await books.tickets.save(ticket.abandon(now))
-            await move_stock(books, MovementKind.RELEASE, {ticket.id: ticket.ingredients})
-            return _Refused.FINISHED
         if ticket.status is TicketStatus.STARTED and ticket.fencing_token == taken.token:
             return ticket
         # The station's row lock makes the count true until we commit (invariant I8).

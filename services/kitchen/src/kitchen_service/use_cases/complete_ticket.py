@@ -54,7 +54,7 @@ class CompleteTicket:
         return completed
 
     async def _ready_with_the_last(self, order: KitchenOrder, books: Books) -> None:
-        if order.gone or any(not t.finished for t in await books.tickets.of_order(order.id)):
+        if order.gone or await books.tickets.unfinished_of(order.id):
             return
         await books.orders.save(order.finish(self.clock.now()))
         await books.publish(OrderReady(), subject=order.id)

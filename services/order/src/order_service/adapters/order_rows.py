@@ -10,11 +10,10 @@ from order_service.domain.states import Status
 
 
 def as_row(order: Order) -> dict[str, Any]:
+    """All columns, for a new order."""
     return {
         "id": order.id,
         "customer_id": order.customer_id,
-        "status": order.status,
-        "version": order.version,
         "items": [item.model_dump(mode="json") for item in order.items],
         "total": order.total,
         "priority": order.priority,
@@ -22,6 +21,17 @@ def as_row(order: Order) -> dict[str, Any]:
         "delivery_address": order.delivery_address,
         "notes": order.notes,
         "payment_token": order.payment.token,
+        "traceparent": order.traceparent,
+        "created_at": order.created_at,
+        **as_changes(order),
+    }
+
+
+def as_changes(order: Order) -> dict[str, Any]:
+    """The columns that change in the life of an order."""
+    return {
+        "status": order.status,
+        "version": order.version,
         "payment_status": order.payment.status,
         "captured": order.payment.captured,
         "refunded": order.payment.refunded,
@@ -31,8 +41,6 @@ def as_row(order: Order) -> dict[str, Any]:
         "saga_step": order.step,
         "saga_due_at": order.due_at,
         "saga_attempts": order.attempts,
-        "traceparent": order.traceparent,
-        "created_at": order.created_at,
     }
 
 

@@ -12,11 +12,11 @@ from pizzeria_contracts.events import Payload, PaymentCaptured, PaymentDeclined,
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from order_service.adapters.order_rows import as_order, as_row
+from order_service.adapters.order_rows import as_changes, as_order, as_row
 from order_service.adapters.sql_journey import read_journey
 from order_service.adapters.tables import idempotency, journey, orders, payments
 from order_service.domain.errors import KeyTaken, UnknownOrder
-from order_service.domain.order import Order
+from order_service.domain.order import Order, Step
 from order_service.domain.records import JourneyEntry, OrderFilter, StoredAnswer
 
 _MOVEMENTS: dict[type[Payload], str] = {
@@ -60,9 +60,12 @@ class SqlOrders:
         async with self._database.read() as session:
             return await read_journey(session, order_id)
 
-    async def due(self, now: datetime, limit: int) -> Sequence[str]:
+    async def due(self, now: datetime, steps: Sequence[Step], limit: int) -> Sequence[str]:
         query = (
-            select(orders.c.id).where(orders.c.saga_due_at <= now).order_by(orders.c.saga_due_at).limit(limit)
+            select(orders.c.id)
+            .where(orders.c.saga_due_at <= now, orders.c.saga_step.in_(steps))
+            .order_by(orders.c.saga_due_at)
+            .limit(limit)
         )
         async with self._database.read() as session:
             return list((await session.execute(query)).scalars())
@@ -94,7 +97,8 @@ class SqlOrders:
         row = (await tx.session.execute(query)).one_or_none()
         if row is None:
             raise UnknownOrder
-        before, order = as_order(row), as_order(row)
+        before = as_order(row)
+        order = replace(before, payment=replace(before.payment), happened=[], noted=[])
         change(order)
         if order == before:
             return order
@@ -109,7 +113,7 @@ class SqlOrders:
         changed = await tx.session.execute(
             update(orders)
             .where(orders.c.id == order.id, orders.c.version == order.version - 1)
-            .values(as_row(order))
+            .values(as_changes(order))
             .returning(orders.c.id)
         )
         if changed.one_or_none() is None:

@@ -43,6 +43,7 @@ class Policy:
     kitchen_deadline: how long the kitchen has to accept or reject.
     first_retry, longest_retry: backoff of lookups, charges and refunds without an answer.
     refund_tries: after so many the order is cancelled with its refund still owed.
+    listen_again: how long a missed deadline waits for news that are on their way to us.
     """
 
     lease: timedelta = timedelta(seconds=5)
@@ -50,23 +51,28 @@ class Policy:
     first_retry: timedelta = timedelta(milliseconds=200)
     longest_retry: timedelta = timedelta(seconds=30)
     refund_tries: int = 3
+    listen_again: timedelta = timedelta(milliseconds=500)
 
     def retry_after(self, attempts: int) -> timedelta:
         """The pause before the next try when `attempts` have failed."""
         return min(self.first_retry * (1 << min(attempts - 1, 16)), self.longest_retry)
 
 
-def begin(order: Order, now: datetime, policy: Policy) -> Step | None:
+def begin(order: Order, now: datetime, policy: Policy, *, heard_out: bool) -> Step | None:
     """Take up the step that is due: the step that the caller now has to do, or None.
 
-    The step stays the caller's for the lease. A missed kitchen deadline turns into a refund.
+    The step stays the caller's for the lease. A missed kitchen deadline turns into a refund, once the
+    kitchen is `heard_out`: its word may have been given in time and only not have reached us yet.
     """
     if order.step is None or order.due_at is None or order.due_at > now:
         return None
-    if order.step is Step.AWAIT_KITCHEN:
+    if order.step is not Step.AWAIT_KITCHEN:
+        order.hold(order.step, now + policy.lease, order.attempts)
+    elif heard_out:
         call_off_because(order, "kitchen-timeout", now, policy)
     else:
-        order.hold(order.step, now + policy.lease, order.attempts)
+        order.plan(Step.AWAIT_KITCHEN, now + policy.listen_again)
+        return None
     return order.step
 
 
@@ -107,9 +113,10 @@ def charge_unanswered(order: Order, error: str, now: datetime, policy: Policy) -
 
 
 def refund_answered(order: Order, settlement: Settlement) -> None:
-    """The provider has given back all that it took, and will take nothing more under this key."""
-    if order.step is not Step.REFUND:
-        return
+    """The provider has given back all that it took, and will take nothing more under this key.
+
+    Hearing it again changes nothing.
+    """
     order.settle(settlement.captured, settlement.refunded)
     if order.status is not Status.CANCELLED:
         order.call_off(order.closing or "unknown")

@@ -8,7 +8,7 @@ from typing import Protocol
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.menu import Menu
 
-from order_service.domain.order import Order
+from order_service.domain.order import Order, Step
 from order_service.domain.records import Customer, JourneyEntry, OrderFilter, Session, StoredAnswer
 from order_service.domain.saga import Charge, Settlement
 
@@ -33,6 +33,12 @@ class PaymentProvider(Protocol):
 
     async def refund(self, key: str) -> Settlement:
         """Give back whatever was captured, and take nothing under this key ever after."""
+        ...
+
+
+class Kitchen(Protocol):
+    async def heard_out(self) -> bool:
+        """Whether all that the kitchen has told by now was handled here, or the kitchen is away."""
         ...
 
 
@@ -73,8 +79,8 @@ class Orders(Protocol):
         """The same inside a transaction that has begun, for the consumers of events."""
         ...
 
-    async def due(self, now: datetime, limit: int) -> Sequence[str]:
-        """Ids of orders whose next saga step anybody may take up, longest due first."""
+    async def due(self, now: datetime, steps: Sequence[Step], limit: int) -> Sequence[str]:
+        """Ids of orders whose next step is one of these and anybody's to take up, longest due first."""
         ...
 
 

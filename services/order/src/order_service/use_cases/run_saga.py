@@ -1,17 +1,17 @@
 """Drives every order's saga from what SQL says is due, so that any replica, or a restart, goes on.
 
 Whoever writes a step that cannot wait holds it (`Order.in_hand`) and does it at once; a step whose
-holder died is found by `poll` when its lease has run out. Doing a step twice is harmless: the
+holder died is due for all when its lease has run out. Doing a step twice is harmless: the
 provider knows the order's id as its key, and an answer to a step that is no longer the order's is
 dropped (ADR 0050).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from opentelemetry.trace import SpanKind
-from pizzeria_chassis.health import OK, Check
+from pizzeria_chassis.health import Check
 from pizzeria_chassis.telemetry import continue_trace
 from rediscore.clock import Clock
 
@@ -19,7 +19,7 @@ from order_service.domain import saga
 from order_service.domain.errors import ProviderUnavailable
 from order_service.domain.order import Order, Step
 from order_service.domain.saga import Policy
-from order_service.use_cases.ports import Orders, PaymentProvider
+from order_service.use_cases.ports import Kitchen, Orders, PaymentProvider
 
 _log = structlog.get_logger(__name__)
 
@@ -34,6 +34,7 @@ class Saga:
         *,
         orders: Orders,
         provider: PaymentProvider,
+        kitchen: Kitchen,
         clock: Clock,
         policy: Policy,
         concurrency: int = 16,
@@ -41,6 +42,7 @@ class Saga:
     ) -> None:
         self._orders = orders
         self._provider = provider
+        self._kitchen = kitchen
         self._clock = clock
         self._policy = policy
         self._slots = asyncio.Semaphore(concurrency)
@@ -63,13 +65,25 @@ class Saga:
         if task is not None:
             await asyncio.wait({task})
 
-    async def poll(self) -> bool:
-        """Take up what is due and held by nobody. True when there may be more."""
-        now = self._clock.now()
-        due = await self._orders.due(now, BATCH)
+    async def take_up_what_is_due(self) -> bool:
+        """Take up the steps that are held by nobody. True when there may be more."""
+        return await self._begin_due([Step.CHARGE, Step.LOOKUP, Step.REFUND])
+
+    async def check_deadlines(self) -> bool:
+        """Call off what the kitchen did not answer in time. True when there may be more."""
+        return await self._begin_due([Step.AWAIT_KITCHEN])
+
+    async def _begin_due(self, steps: Sequence[Step]) -> bool:
+        due = await self._orders.due(self._clock.now(), steps, BATCH)
+        heard_out = bool(due) and Step.AWAIT_KITCHEN in steps and await self._kitchen.heard_out()
+
+        def begin(order: Order) -> None:
+            if order.step in steps:
+                saga.begin(order, self._clock.now(), self._policy, heard_out=heard_out)
+
         for order_id in due:
             # The step taken up comes back through `take` after the commit.
-            await self._orders.change(order_id, self._begin)
+            await self._orders.change(order_id, begin)
         return len(due) == BATCH
 
     async def start(self) -> None:
@@ -87,10 +101,7 @@ class Saga:
             await asyncio.gather(*late, return_exceptions=True)
 
     def checks(self) -> Mapping[str, Check]:
-        return {"saga": OK}
-
-    def _begin(self, order: Order) -> None:
-        saga.begin(order, self._clock.now(), self._policy)
+        return {}
 
     async def _run(self, order_id: str) -> None:
         try:

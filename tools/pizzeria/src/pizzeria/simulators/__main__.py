@@ -14,15 +14,18 @@ from pizzeria.simulators.cooks import run_cooks
 from pizzeria.simulators.customers import run_customers
 from pizzeria.simulators.drivers import run_drivers
 from pizzeria.simulators.settings import SimulatorSettings
+from pizzeria.simulators.storekeeper import run_storekeeper
 
 
 async def simulate(settings: SimulatorSettings, *, random: Random) -> None:
     """Everybody works until this is cancelled."""
     async with httpx.AsyncClient() as client, asyncio.TaskGroup() as people:
-        people.create_task(run_cooks(Api(client, settings.kitchen_url, settings.cook_token), random=random))
+        cooks = Api(client, settings.kitchen_url, settings.cook_token)
+        people.create_task(run_cooks(cooks, random=random))
         drivers = Api(client, settings.kitchen_url, settings.driver_token)
         people.create_task(run_drivers(drivers, settings.drivers, random=random))
         if settings.orders_per_second > 0:
+            people.create_task(run_storekeeper(cooks, random=random))
             people.create_task(
                 run_customers(
                     client,

@@ -72,6 +72,7 @@ class Customers:
         except Unavailable:
             return  # of the sign-in or of the cancellation: the guest gives up
         except Refused as refusal:
+            self._pizzas.clear()  # what was refused may have left the menu: look again
             if refusal.status not in (401, 409):  # session expired, too late to cancel: the guest's bad luck
                 log.warning("an order was refused: %s", refusal)
 

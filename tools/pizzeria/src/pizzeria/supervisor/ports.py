@@ -3,6 +3,7 @@
 import socket
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 
 from pizzeria.errors import NoFreePortError
 
@@ -13,32 +14,32 @@ class Reservation:
     """A port that is ours until `release`.
 
     On Linux the port stays bound, not listening, with SO_REUSEADDR: the process it is meant for can
-    listen on it (again after a restart), and nobody else is given it. Elsewhere a second bind is
-    refused, so there the port is only looked up.
+    listen on it (again after a restart), and the kernel gives it to nobody else. Another supervisor that
+    starts at the same time would succeed with the same bind, so a name of the port is held as well.
+    Elsewhere a second bind is refused, so there the port is only looked up.
     """
 
     def __init__(self, port: int) -> None:
         """Take `port`; 0 takes any free one. Raises: OSError when it is taken."""
-        self._socket: socket.socket | None = socket.socket()
-        try:
+        with ExitStack() as undo:
+            bound = undo.enter_context(socket.socket())
             # Without it a port that was in use a minute ago (TIME_WAIT) looks taken. With it for port 0
             # the kernel might hand out a port that somebody else has reserved in the same way.
             if port:
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(("127.0.0.1", port))
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        except OSError:
-            self._socket.close()
-            raise
-        self.port: int = self._socket.getsockname()[1]
-        if sys.platform != "linux":
-            self.release()
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(("127.0.0.1", port))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.port: int = bound.getsockname()[1]
+            if sys.platform == "linux":
+                name = undo.enter_context(socket.socket(socket.AF_UNIX))
+                name.bind(f"\0pizzeria-port-{self.port}")  # no file: it goes with its holder
+                self._held = undo.pop_all()
+            else:
+                self._held = ExitStack()
 
     def release(self) -> None:
         """Let the port go. Harmless when repeated."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._held.close()
 
 
 def reserve(wanted: Mapping[str, int]) -> dict[str, Reservation]:
