@@ -1,6 +1,8 @@
 """Locks, packages and images: installable anywhere, checked by hash, alike where they should be."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -142,3 +144,17 @@ def test_redis_keeps_what_it_is_told_and_drops_nothing(compose: dict[str, Any]) 
         part in command
         for part in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction")
     )
+
+
+@pytest.mark.parametrize("command", [["docker", "compose"], ["docker-compose"]], ids=" ".join)
+def test_compose_takes_the_file_old_and_new(command: list[str]) -> None:
+    there = (
+        shutil.which(command[0])
+        and subprocess.run([*command, "version"], capture_output=True).returncode == 0
+    )
+    if not there:
+        pytest.skip(f"{' '.join(command)} is not installed")
+    said = subprocess.run(
+        [*command, "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert said.returncode == 0, said.stderr

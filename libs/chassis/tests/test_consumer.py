@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderPlaced, OrderReady, StockLow, TicketCompleted, TicketStarted
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.settings import RedisSettings
-from rediscore.streams.event import CloudEvent
+from rediscore.streams.event import CloudEvent, RawEvent
 from rediscore.testing import eventually
 from sqlalchemy import select
 
@@ -43,7 +43,7 @@ async def at_head(replica: Replica, upstream: Upstream) -> None:
     async def there() -> bool:
         return await replica.position() == await upstream.head()
 
-    await eventually(there, within=10, what="position = head")
+    await eventually(there, within=30, what="position = head")
 
 
 async def tell_orders(upstream: Upstream, count: int, subjects: int = 3) -> None:
@@ -390,7 +390,7 @@ async def test_two_replicas_and_the_reader_goes_away(replica: MakeReplica, upstr
     await tell_orders(upstream, 10)
     await reader.streams.stop(1.0)
     await tell_orders(upstream, 10)
-    await eventually(lambda: reading(other), within=10, what="the other reads")
+    await eventually(lambda: reading(other), within=30, what="the other reads")
     await at_head(other, upstream)
     effects = await other.effects()
     assert len(effects) == len({position for _, _, position in effects}) == 20
@@ -451,3 +451,57 @@ async def test_events_that_a_handler_appends_know_what_caused_them(
     _, event = stamped(Row(*row))
     assert event.causationid == cause.id
     assert event.correlationid == cause.subject
+
+
+@pytest.mark.proves("I5", "I9")
+async def test_batches_are_one_transaction_and_one_bad_event_is_one_dead_letter(
+    replica: MakeReplica, upstream: Upstream
+) -> None:
+    consumer = await replica()
+    sizes: list[int] = []
+
+    @consumer.consumer.on_batch
+    async def archive(tx: Transaction, events: Sequence[RawEvent]) -> None:
+        sizes.append(len(events))
+        for event in events:
+            await note_effect(tx, event)
+        if any(event.type.endswith("stock.low.v1") for event in events):
+            raise RuntimeError("this one spoils its batch")
+
+    await tell_orders(upstream, 20)
+    await upstream.tell(StockLow(ingredient="pineapple"), "pineapple")
+    await tell_orders(upstream, 19)
+    copy = (await upstream.tell(STARTED, "twice")).model_copy(update={"position": 41})
+    await eventually(lambda: upstream.connections.commands.exists(KITCHEN), within=20)
+    await upstream.add_event(copy)
+    await consumer.start()
+    await at_head(consumer, upstream)
+    await upstream.add_event(copy.model_copy(update={"id": "f", "type": "pizzeria.order.eaten.v1"}))
+    effects = await consumer.effects()
+    places = [position for _, _, position in effects]
+    assert sorted(places) == [place for place in range(1, 42) if place != 21]
+    assert max(sizes) > 1, "there were batches"
+
+    async def buried() -> bool:
+        return len(await consumer.dead_reasons()) == 2
+
+    await eventually(buried, within=20)
+    assert await consumer.dead_reasons() == ["handler-failed", "rejected"]
+    assert await consumer.position() == 41
+
+
+@pytest.mark.proves("I5", "I6", "I9")
+async def test_a_batch_consumer_catches_up_after_a_wipe(replica: MakeReplica, upstream: Upstream) -> None:
+    consumer = await replica()
+
+    @consumer.consumer.on_batch
+    async def archive(tx: Transaction, events: Sequence[RawEvent]) -> None:
+        for event in events:
+            await note_effect(tx, event)
+
+    await tell_orders(upstream, 30)
+    await upstream.relay.stop()
+    await upstream.connections.commands.flushdb()
+    await consumer.start()
+    await at_head(consumer, upstream)
+    assert sorted(position for _, _, position in await consumer.effects()) == list(range(1, 31))

@@ -35,8 +35,8 @@ def test_answers_only_with_its_password_and_only_here(tmp_path: Path) -> None:
         with redis.Redis.from_url(server.url) as client:
             assert client.ping()
             assert client.config_get("bind")["bind"] == "127.0.0.1"
-        arguments = Path(f"/proc/{server.pid}/cmdline").read_bytes()
-        assert server.password.encode() not in arguments
+        assert server._process is not None
+        assert server.password not in str(server._process.args)  # everybody may read those
     assert server.pid is None
 
 

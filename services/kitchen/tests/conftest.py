@@ -53,6 +53,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest_asyncio.fixture
 async def make_kitchens(tmp_path: Path, own_redis: str) -> AsyncIterator[Make]:
     """Kitchens on SQLite with short times, and options to change that; none is opened yet."""
+    made: list[Kitchens] = []
     async with AsyncExitStack() as stack:
 
         async def make(**options: Any) -> Kitchens:
@@ -63,9 +64,12 @@ async def make_kitchens(tmp_path: Path, own_redis: str) -> AsyncIterator[Make]:
                 redis_url=options.get("redis_url", own_redis),
                 settings=settings,
             )
+            made.append(kitchens)
             return await stack.enter_async_context(running(kitchens))
 
         yield make
+        for kitchens in made:
+            assert await kitchens.dead_letters() == []
 
 
 @pytest_asyncio.fixture

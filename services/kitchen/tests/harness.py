@@ -28,7 +28,7 @@ from pizzeria_contracts.streams import KITCHEN, MENU, ORDERS
 from pydantic import SecretStr
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
-from rediscore.streams import StreamPublisher
+from rediscore.streams import StreamPublisher, dead_stream
 from rediscore.streams.event import CloudEvent, decode_entry
 from rediscore.testing import eventually
 
@@ -192,8 +192,8 @@ class Kitchens:
         await served.start()
         return self.client(served.url)
 
-    def client(self, url: str) -> httpx.AsyncClient:
-        headers = {"Authorization": f"Bearer {TOKENS['manager']}"}
+    def client(self, url: str, role: str = "manager") -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {TOKENS[role]}"}
         client = httpx.AsyncClient(base_url=url, headers=headers, timeout=40)
         self.clients.append(client)
         return client
@@ -236,6 +236,24 @@ class Kitchens:
         except AssertionError as error:
             raise AssertionError(f"{error}; told: {await self.told(subject)}") from None
         return await self.events(subject)
+
+    async def dead_letters(self) -> list[Any]:
+        """Events that the kitchen gave up on."""
+        found: list[Any] = []
+        for stream in (ORDERS, MENU):
+            entries: Any = await self.connections.commands.xrange(dead_stream(stream))
+            found += entries
+        return found
+
+    async def all_heard(self, client: httpx.AsyncClient) -> None:
+        """Wait until the kitchen is through with every event of the order service."""
+        head = (await self.client(self.orders.served.url, "service").get("/events/head")).json()["position"]
+
+        async def there() -> bool:
+            positions = (await client.get("/events/positions")).json()
+            return bool(positions["inbox"].get(ORDERS, {}).get("position") == head)
+
+        await eventually(there, within=15, every=0.05, what=f"position {head}")
 
     async def publish_again(self, stream: str, event: CloudEvent[Any]) -> None:
         """The same event once more on its stream."""

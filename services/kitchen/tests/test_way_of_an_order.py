@@ -56,6 +56,7 @@ async def test_an_event_that_comes_again_makes_no_second_tickets(kitchens: Kitch
     await kitchens.orders.tell(confirmed(item(quantity=3)), "order-1")
     marker = await kitchens.order()
     await kitchens.hears(marker, "kitchen.ticket_accepted")
+    await kitchens.all_heard(hands.client)
     queue = (await hands.client.get("/queue")).json()["items"]
     assert [t["order_id"] for t in queue] == ["order-1"] * 3 + [marker]
     assert await kitchens.told("order-1") == ["kitchen.ticket_accepted"]

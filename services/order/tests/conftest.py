@@ -12,7 +12,8 @@ from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
 from rediscore.testing.server import engine_answers
 
-from services.order.tests.harness import Guest, House, KitchenStandIn, MenuStandIn, serving
+from services.order.tests.harness import Guest, House
+from services.order.tests.neighbours import KitchenStandIn, MenuStandIn, serving
 
 _numbers = itertools.count()
 

@@ -1,157 +1,34 @@
-"""An order service that runs on real Redis and a real database, among stand-ins for its neighbours
-that speak real HTTP and publish real stream entries.
-"""
+"""An order service that runs on real Redis and a real database, and guests that use it."""
 
 import asyncio
 import itertools
 import re
-import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing, nullcontext
+from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI, HTTPException
 from order_service.bootstrap import create_order_app
 from order_service.settings import OrderSettings
 from order_service.use_cases.ports import PaymentProvider
-from pizzeria_chassis.ids import new_id
 from pizzeria_chassis.testing import TOKENS
-from pizzeria_contracts.events import Payload, TicketAccepted, type_of
-from pizzeria_contracts.menu import Menu
 from pizzeria_contracts.streams import KITCHEN
 from pydantic import SecretStr
-from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
-from rediscore.streams import CloudEvent, StreamPublisher, dead_stream
+from rediscore.streams import dead_stream
 from rediscore.testing.waiting import eventually
-from starlette.types import ASGIApp
+
+from services.order.tests.neighbours import KitchenStandIn, MenuStandIn, serving
 
 MANAGER = {"Authorization": f"Bearer {TOKENS['manager']}"}
 COOK = {"Authorization": f"Bearer {TOKENS['cook']}"}
 
 ON_BOTH_DATABASES = pytest.mark.parametrize("flavour", ["sqlite", "postgresql"])
-
-MENU = {
-    "items": [
-        {
-            "id": "margherita",
-            "name": "Margherita",
-            "available": True,
-            "prices": {
-                "small": {"amount": "10.39", "currency": "EUR"},
-                "medium": {"amount": "12.99", "currency": "EUR"},
-                "large": {"amount": "16.89", "currency": "EUR"},
-            },
-            "toppings": ["olives", "basil"],
-            "version": 1,
-        },
-        {
-            "id": "calzone",
-            "name": "Calzone",
-            "available": False,
-            "prices": {"medium": {"amount": "11.00", "currency": "EUR"}},
-            "toppings": [],
-            "version": 1,
-        },
-    ],
-    "next": None,
-    "toppings": [
-        {"id": name, "price": {"amount": "1.50", "currency": "EUR"}} for name in ("olives", "basil")
-    ],
-}
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """The app behind a real socket; yields its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
-    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await eventually(lambda: server.started or task.done(), within=20, what="server started")
-            assert server.started
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
-
-
-class MenuStandIn:
-    """Answers GET /menu, or fails when told to."""
-
-    def __init__(self) -> None:
-        self.menu: dict[str, Any] = Menu.model_validate(MENU).model_dump(mode="json")
-        self.away = False
-        self.asked = 0
-        self.open = asyncio.Event()
-        self.open.set()
-        self.app = FastAPI()
-        self.app.get("/menu")(self._answer)
-
-    async def _answer(self) -> dict[str, Any]:
-        self.asked += 1
-        await self.open.wait()
-        if self.away:
-            raise HTTPException(503)
-        return self.menu
-
-
-class KitchenStandIn:
-    """Publishes kitchen events on the stream and serves the same as a feed, like the real one."""
-
-    def __init__(self, connections: RedisConnections) -> None:
-        self.connections = connections
-        self._publisher = StreamPublisher(connections)
-        self._sequences: dict[str, int] = {}
-        self.told: list[CloudEvent[Any]] = []
-        self.app = FastAPI()
-        self.app.get("/events/head")(self._head)
-        self.app.get("/events")(self._feed)
-
-    async def tell(self, order_id: str, *payloads: Payload, on_stream: bool = True) -> list[CloudEvent[Any]]:
-        """Events about one order, in the feed, and on the stream unless Redis is to have lost them."""
-        events = [self._event(order_id, payload) for payload in payloads]
-        if on_stream:
-            await self._publisher.publish(KITCHEN, events)
-        return events
-
-    async def accept(self, order_id: str) -> None:
-        await self.tell(order_id, TicketAccepted(tickets=("t-1",), estimated_ready_at="2026-11-21T20:00:00Z"))
-
-    async def repeat(self, events: Sequence[CloudEvent[Any]]) -> None:
-        """The very same events once more, as after a relay's crash."""
-        await self._publisher.publish(KITCHEN, events)
-
-    def _event(self, order_id: str, payload: Payload) -> CloudEvent[Any]:
-        sequence = self._sequences[order_id] = self._sequences.get(order_id, 0) + 1
-        event: CloudEvent[Any] = CloudEvent(
-            id=new_id(),
-            source="/pizzeria/kitchen",
-            type=type_of(payload),
-            subject=order_id,
-            time="2026-11-21T19:00:00Z",
-            sequence=sequence,
-            position=len(self.told) + 1,
-            data=payload.model_dump(mode="json"),
-        )
-        self.told.append(event)
-        return event
-
-    async def _head(self) -> dict[str, int]:
-        return {"position": len(self.told)}
-
-    async def _feed(self, after: int = 0, limit: int = 100) -> dict[str, Any]:
-        items = [event.model_dump(mode="json") for event in self.told[after : after + limit]]
-        return {"items": items, "next": None}
 
 
 class Guest:

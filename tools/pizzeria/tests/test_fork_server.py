@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from pizzeria.supervisor.forks import ForkServerClient
+from pizzeria.supervisor.services import SHARED_MODULES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="services are forked on Linux only")
 
@@ -85,3 +87,14 @@ async def test_close_leaves_nothing(
     assert child.returncode == -signal.SIGKILL
     assert not alive(pid)
     await eventually(lambda: not alive(child.pid), "the child is gone")
+
+
+def test_what_is_shared_can_be_imported_and_starts_no_thread() -> None:
+    script = (
+        "import os, sys; from pizzeria.fork_server import preload; preload(sys.argv[1:]); "
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *SHARED_MODULES], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")

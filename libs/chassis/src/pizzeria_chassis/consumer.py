@@ -7,7 +7,7 @@ import structlog
 from pizzeria_contracts.events import Payload, payload_model, type_of
 from pizzeria_contracts.streams import STREAM_TYPES, subject_name
 from rediscore.retry import Backoff
-from rediscore.streams import DeadLetter, Postpone, ReliableStreams, RetryPolicy, Subscriber
+from rediscore.streams import DeadLetter, Postpone, Reject, ReliableStreams, RetryPolicy, Subscriber
 from rediscore.streams.event import CloudEvent, RawEvent
 
 from pizzeria_chassis.catchup import CatchUp
@@ -235,6 +235,8 @@ class EventConsumer:
     async def _receive_batch(self, events: Sequence[RawEvent]) -> None:
         assert self._batch_handler is not None  # noqa: S101 - declared together with this method
         for event in events:
+            if event.type not in STREAM_TYPES[self.stream]:
+                raise Reject(f"{event.type} is no type of {self.stream}.")
             payload_model(event.type).read(event.data)
         try:
             applied = await self._inbox.apply_batch(events, self._batch_handler)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self, TypeVar
 
 import httpx
 from fastapi import APIRouter, Depends, Query
@@ -21,6 +21,7 @@ __all__ = ["FeedClient", "feed_router"]
 MAX_PAGE: Final = 500
 TIMEOUT: Final = httpx.Timeout(5.0, connect=1.0)
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
 Reader = Annotated[Principal, Depends(require("service", "manager"))]
 
 
@@ -76,18 +77,18 @@ class FeedClient:
 
     async def head(self) -> int:
         """Return the newest position. Raises FeedUnavailable."""
-        return FeedHead.model_validate(await self._get("/events/head")).position
+        return (await self._get(FeedHead, "/events/head")).position
 
     async def page(self, after: int, limit: int = MAX_PAGE) -> Sequence[RawEvent]:
         """Return up to ``limit`` events after a position, oldest first. Raises FeedUnavailable."""
-        return FeedPage.model_validate(await self._get("/events", after=after, limit=limit)).items
+        return (await self._get(FeedPage, "/events", after=after, limit=limit)).items
 
-    async def _get(self, path: str, **params: int) -> Any:
+    async def _get(self, model: type[ModelT], path: str, **params: int) -> ModelT:
         try:
             answer = await self._http().get(path, params=params, headers=dict(trace_headers()))
             answer.raise_for_status()
-            return answer.json()
-        except (httpx.HTTPError, ValueError, ValidationError) as error:
+            return model.model_validate_json(answer.content)
+        except (httpx.HTTPError, ValidationError) as error:
             # The address is ours and holds no secret; the answer's text may say anything, so it stays out.
             raise FeedUnavailable(f"{self._url}{path} did not answer: {type(error).__name__}") from error
 

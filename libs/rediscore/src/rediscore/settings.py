@@ -28,9 +28,7 @@ class RedisSettings(BaseSettings):
     Raises: SettingsError that names each wrong, contradictory or misspelt variable, and no secret.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="REDIS_", env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix="REDIS_", env_ignore_empty=True, frozen=True, extra="forbid")
 
     url: SecretStr | None = Field(default=None, exclude=True, repr=False, description="taken apart at start")
     host: str = "127.0.0.1"

@@ -8,6 +8,7 @@ import pytest
 from rediscore.client import RedisConnections
 from rediscore.errors import StaleLease
 from rediscore.queue import PriorityQueue, QueueStats
+from rediscore.scripts import Script
 from rediscore.testing import FaultProxy, ServerTime
 
 pytestmark = pytest.mark.proves("R16")
@@ -20,7 +21,10 @@ VERBS = ["add", "claim", "extend", "ack", "nack", "release", "remove", "recover"
 
 @pytest.fixture
 async def flaky(make_queue: MakeQueue, through_proxy: RedisConnections) -> PriorityQueue:
-    """The same queue as `queue`, through the proxy."""
+    """The same queue as `queue`, through the proxy. The server knows the scripts, so what gets lost is
+    the reply to an effect, not a NOSCRIPT."""
+    for verb in VERBS:
+        await through_proxy.commands.script_load(Script.load("rediscore.queue", f"lua/{verb}.lua").source)
     made: PriorityQueue = make_queue(through_proxy)
     return made
 

@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.queue import Claim, PriorityQueue
 from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy, ServerUnderTest, eventually
+from rediscore.testing import FaultProxy, ServerTime, ServerUnderTest, eventually
 
 pytestmark = pytest.mark.proves("R16")
 
@@ -84,6 +85,41 @@ async def test_woken_when_a_delayed_entry_falls_due(queue: PriorityQueue, all_bl
     assert 0.29 < at - added < 1.5
 
 
+async def test_all_wake_when_many_entries_become_ready_in_one_step(
+    timed: PriorityQueue, now: ServerTime, all_blocked: AllBlocked
+) -> None:
+    """There is one marker for all of them: who takes it wakes the next."""
+    waiting = [waiter(timed) for _ in range(8)]
+    await all_blocked(8)
+    for n in range(8):
+        await timed.add(str(n), delay=timedelta(minutes=1))
+    now.advance(minutes=1)
+    ready = time.monotonic()
+    await timed.recover()
+
+    claims = await asyncio.gather(*waiting)
+
+    assert {claim.entry_id for claim, _ in claims if claim} == {str(n) for n in range(8)}
+    assert max(at for _, at in claims) - ready < 2  # alone they look every 5 s
+
+
+async def test_due_time_does_not_wait_for_the_servers_next_tick(disposable_server: ServerUnderTest) -> None:
+    """A server ends blocking commands in its own ticks; at one a second these six would take six seconds."""
+    connections = RedisConnections(RedisSettings.from_url(disposable_server.url))
+    queue = PriorityQueue(connections, "q", keys=KeySpace("t"), head_start={"standard": timedelta(0)})
+    try:
+        await connections.commands.config_set("dynamic-hz", "no")
+        await connections.commands.config_set("hz", "1")
+        started = time.monotonic()
+        for n in range(6):
+            await queue.add(str(n), delay=timedelta(milliseconds=50))
+            assert await queue.claim_wait("w", wait=LONG) is not None
+
+        assert time.monotonic() - started < 3
+    finally:
+        await connections.aclose()
+
+
 async def test_woken_when_a_lease_runs_out(queue: PriorityQueue, all_blocked: AllBlocked) -> None:
     await queue.add("a")
     claim = await queue.claim("dead", lease=timedelta(milliseconds=400))
@@ -97,20 +133,23 @@ async def test_woken_when_a_lease_runs_out(queue: PriorityQueue, all_blocked: Al
     assert at - claimed < 1.5
 
 
-async def test_lease_given_while_waiting_is_taken_over_too(
+async def test_lease_given_while_waiting_is_taken_over_in_time(
     make_queue: MakeQueue, all_blocked: AllBlocked
 ) -> None:
+    """Whoever blocked before the lease was given knows nothing of its end, and nobody wakes it."""
     queue = make_queue(lease=timedelta(milliseconds=400))
-    waiting = waiter(queue)
-    await all_blocked(1)
+    waiting = {waiter(queue), waiter(queue)}
+    await all_blocked(2)
     await queue.add("a")
-    first, _ = await waiting
+    done, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    first, claimed = done.pop().result()
+
+    heir, at = await left.pop()
+
     assert first is not None
-
-    heir, _ = await waiter(queue, timedelta(seconds=5))
-
     assert heir is not None
-    assert heir.entry_id == "a"
+    assert heir.token > first.token
+    assert at - claimed < 2
 
 
 async def test_woken_by_nack_and_release(queue: PriorityQueue, all_blocked: AllBlocked) -> None:
@@ -179,6 +218,27 @@ async def test_claim_cancelled_while_its_reply_is_on_the_wire_is_given_back(
     assert (entry.entry_id, entry.failures) == ("a", 0)
 
 
+async def test_waiter_cancelled_on_its_way_out_gives_back_what_it_has(
+    make_queue: MakeQueue, queue: PriorityQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy
+) -> None:
+    """A due entry is claimed while the marker is still being watched; ending that takes a moment."""
+    await queue.add("a", delay=timedelta(milliseconds=300))
+    waiting = waiter(make_queue(through_proxy))
+    await eventually(lambda: len(fault_proxy.links) == 2)  # one of them watches the marker
+    fault_proxy.latency = 0.15
+
+    async def leased() -> bool:
+        return (await queue.stats()).leased == 1
+
+    await eventually(leased)
+    await asyncio.sleep(0.22)  # the answer has arrived, that of passing the wake-up on has not
+    assert waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert (await queue.stats()).ready == 1
+
+
 async def test_wake_up_that_went_to_a_cancelled_waiter_is_passed_on(
     make_queue: MakeQueue,
     queue: PriorityQueue,
@@ -226,12 +286,15 @@ async def test_waits_through_a_broken_connection(
 
 @pytest.mark.proves("R1")
 async def test_waits_through_a_restart_of_the_server(disposable_server: ServerUnderTest) -> None:
-    connections = RedisConnections(RedisSettings.from_url(disposable_server.url))
+    connections = RedisConnections(RedisSettings.from_url(disposable_server.url, retries=0))
     queue = PriorityQueue(connections, "q", keys=KeySpace("t"), head_start={"standard": timedelta(0)})
     try:
         waiting = waiter(queue)
         await eventually(lambda: connections._blocking)
-        await asyncio.to_thread(disposable_server.restart, kill=True)
+        await asyncio.to_thread(disposable_server.kill)
+        with pytest.raises(RedisConnectionError):
+            await queue.add("too early")
+        await asyncio.to_thread(disposable_server.start)
         await queue.add("a")
 
         claim, _ = await waiting
@@ -266,3 +329,15 @@ async def test_idle_waiter_asks_seldom(queue: PriorityQueue, connections: RedisC
 
     assert calls["cmdstat_bzpopmin"]["calls"] <= 2
     assert sum(stat["calls"] for name, stat in calls.items() if name.startswith("cmdstat_eval")) <= 4
+
+
+async def test_server_away_for_all_the_wait_is_an_error_in_the_end(
+    make_queue: MakeQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy
+) -> None:
+    fault_proxy.cut()
+    started = time.monotonic()
+
+    with pytest.raises(RedisConnectionError):
+        await make_queue(through_proxy).claim_wait("w", wait=timedelta(seconds=1))
+
+    assert 1 <= time.monotonic() - started < 5

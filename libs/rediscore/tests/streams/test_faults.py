@@ -217,6 +217,38 @@ async def test_lost_answers_of_any_command_lose_and_double_nothing(
         await through_proxy.aclose()
 
 
+async def test_an_ack_that_cannot_be_sent_is_sent_later(
+    kit: StreamKit, redis_url: str, fault_proxy: FaultProxy
+) -> None:
+    """The connection is gone when the handler ends, and back while the lease still holds."""
+    through_proxy = RedisConnections(RedisSettings.from_url(fault_proxy.url(redis_url)))
+    streams = ReliableStreams(through_proxy, group=kit.group, keys=kit.keys, lease_ttl=30.0)
+    calls: list[str] = []
+    go_on = asyncio.Event()
+
+    async def handler(event: Any) -> None:
+        calls.append(event.id)
+        await go_on.wait()
+
+    streams.subscriber(kit.stream).on_any(handler)
+    await kit.publish(kit.event("a"))
+    await streams.start()
+    await eventually(lambda: calls == ["a"])
+    try:
+        fault_proxy.cut()
+        go_on.set()
+        await eventually(lambda: status(streams, kit) == "down")
+        assert await kit.pending() == 1
+        fault_proxy.restore()
+        await kit.settled()
+        await kit.publish(kit.event("b"))
+        await eventually(lambda: "b" in calls)
+        assert calls == ["a", "b"]
+    finally:
+        await streams.stop()
+        await through_proxy.aclose()
+
+
 async def test_a_hanging_server_is_not_called_healthy(
     kit: StreamKit, redis_url: str, fault_proxy: FaultProxy, recorder: Recorder
 ) -> None:

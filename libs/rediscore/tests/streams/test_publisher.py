@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError
 from rediscore.streams import StreamPublisher, partition_of, stream_names
 from rediscore.testing.streams import StreamKit
 
@@ -14,11 +14,21 @@ async def test_events_are_added_assert_in_order(kit: StreamKit) -> None:
     assert await kit.last_id() == "e4"
 
 
-async def test_all_events_are_added_or_none(kit: StreamKit) -> None:
-    await kit.commands.set(kit.stream, "no stream")
-    with pytest.raises(ResponseError):
-        await kit.publish(kit.event("a"), kit.event("b"))
-    assert await kit.commands.get(kit.stream) == b"no stream"
+async def test_events_are_added_all_or_none(own_kit: StreamKit) -> None:
+    """Memory that runs out in the middle of a batch must not leave half of it behind."""
+    memory = await own_kit.commands.info("memory")
+    await own_kit.commands.config_set("maxmemory", memory["used_memory"] + 2_000_000)
+    batch = [own_kit.event(f"e{n}", filling="x" * 5000) for n in range(20)]
+
+    async def publish_until_it_is_full() -> None:
+        for _ in range(100):
+            await own_kit.publish(*batch)
+
+    with pytest.raises(OutOfMemoryError):
+        await publish_until_it_is_full()
+    added = await own_kit.commands.xlen(own_kit.stream)
+    assert added > 0
+    assert added % 20 == 0
 
 
 async def test_the_last_event_is_found_behind_entries_that_are_none(kit: StreamKit) -> None:

@@ -1,12 +1,19 @@
 """After a change: a new copy in Redis, and a hint to whoever shows the menu."""
 
+import asyncio
 from dataclasses import dataclass
+from typing import Final
 
+import structlog
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.channels import MENU_INVALIDATE
 from rediscore.streams import LiveChannels
 
 from menu_service.reading import Reader
+
+_log = structlog.get_logger(__name__)
+
+HINT_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,4 +29,9 @@ class Announcer:
 
     async def _announce(self) -> None:
         await self.reader.refresh()
-        await self.live.notify(MENU_INVALIDATE, {})
+        # Whoever made the change waits for this: a Redis that hangs may cost a moment, not seconds.
+        try:
+            async with asyncio.timeout(HINT_SECONDS):
+                await self.live.notify(MENU_INVALIDATE, {})
+        except TimeoutError:
+            _log.info("menu_hint_lost")

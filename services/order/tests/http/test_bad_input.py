@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.order.tests.harness import COOK, MANAGER, Guest, House
+from services.order.tests.harness import COOK, MANAGER, ON_BOTH_DATABASES, Guest, House
 
 JSON = {"Content-Type": "application/json"}
 LINE = {"pizza_id": "margherita", "size": "medium", "quantity": 1}
@@ -114,6 +114,7 @@ async def test_bad_sign_ins_are_pointed_at(
     assert house.rows("SELECT count(*) FROM customers") == [(1,)]
 
 
+@ON_BOTH_DATABASES
 @pytest.mark.proves("P15")
 async def test_nobody_sees_or_does_what_is_not_theirs(house: House, guest: Guest) -> None:
     order_id = await guest.placed()
@@ -130,4 +131,6 @@ async def test_nobody_sees_or_does_what_is_not_theirs(house: House, guest: Guest
     wrong = await guest.http.post("/orders", headers={"Authorization": "Bearer nonsense"}, json=GOOD)
     assert wrong.status_code == 401
     assert (await guest.get("/orders/nonsense")).status_code == 404
+    assert (await guest.get("/orders/%00")).status_code == 404
+    assert (await guest.get("/orders?after=%00")).status_code == 422
     assert (await guest.get("/events")).status_code == 403

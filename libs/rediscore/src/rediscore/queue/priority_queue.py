@@ -140,21 +140,28 @@ class PriorityQueue:
         claim_id = claim_id or uuid4().hex
         lease = lease or self._lease
         deadline = time.monotonic() + wait.total_seconds()
-        async with MarkerWatch(self._connections, self._keys[-1]) as marker:
-            while True:
-                try:
-                    claim, next_event = await self._claim(owner, claim_id, lease)
-                except TRANSIENT as error:
-                    # Who waits has time: the server may be back before that is over.
-                    if not is_transient(error) or time.monotonic() >= deadline:
-                        raise
-                    claim, next_event = None, _OUTAGE_PAUSE
-                left = deadline - time.monotonic()
-                if claim is not None or left <= 0:
-                    return claim
-                # Leases given after this look end after the next one, if that is no more than a lease away.
-                pause = min(left, BLOCK_SECONDS, self._lease.total_seconds())
-                await marker.sleep(max(0.001, pause if next_event is None else min(pause, next_event)))
+        claim = None
+        try:
+            async with MarkerWatch(self._connections, self._keys[-1]) as marker:
+                while claim is None:
+                    try:
+                        claim, next_event = await self._claim(owner, claim_id, lease)
+                    except TRANSIENT as error:
+                        # Who waits has time: the server may be back before that is over.
+                        if not is_transient(error) or time.monotonic() >= deadline:
+                            raise
+                        next_event = _OUTAGE_PAUSE
+                    left = deadline - time.monotonic()
+                    if claim is not None or left <= 0:
+                        break
+                    # Leases given after this look end after the next one, if that is a lease away at most.
+                    pause = min(left, BLOCK_SECONDS, self._lease.total_seconds())
+                    await marker.sleep(max(0.001, pause if next_event is None else min(pause, next_event)))
+        except asyncio.CancelledError:
+            if claim is not None:  # cancelled on the way out
+                await self._give_back(claim.entry_id, claim.token)
+            raise
+        return claim
 
     async def extend(self, entry_id: str, token: int, *, lease: timedelta | None = None) -> datetime:
         """Hold the entry for a full lease from now; returns its end.
@@ -251,25 +258,26 @@ class PriorityQueue:
         try:
             reply = await asyncio.shield(request)
         except asyncio.CancelledError:
-            await self._give_back(request)
+            # The answer may be on the wire: it is the only trace of the lease, so it is waited for.
+            try:
+                await asyncio.wait({request}, timeout=_GIVE_BACK_SECONDS)
+            finally:
+                request.cancel()  # no effect when done
+            if request.done() and not request.cancelled() and request.exception() is None:
+                reply = request.result()
+                if len(reply) > 1:
+                    await self._give_back(reply[0].decode(), reply[3])
             raise
         if len(reply) == 1:
             return None, (reply[0] / 1000 if reply[0] >= 0 else None)
         entry_id, payload, priority, token, lease_until, attempt = reply
         return Claim(entry_id.decode(), payload, priority.decode(), token, _at(lease_until), attempt), None
 
-    async def _give_back(self, request: "asyncio.Task[Any]") -> None:
-        """End a claim whose caller is gone. Where that fails, the lease runs out by itself."""
-        try:
-            await asyncio.wait({request}, timeout=_GIVE_BACK_SECONDS)
-        finally:
-            request.cancel()  # no effect when done
-        if request.done() and not request.cancelled() and request.exception() is None:
-            reply = request.result()
-            if len(reply) > 1:
-                with contextlib.suppress(StaleLease, RedisError, TimeoutError):
-                    async with asyncio.timeout(_GIVE_BACK_SECONDS):
-                        await self.release(reply[0].decode(), reply[3])
+    async def _give_back(self, entry_id: str, token: int) -> None:
+        """Release what a cancelled caller will never know of. Where that fails, the lease runs out."""
+        with contextlib.suppress(StaleLease, RedisError, TimeoutError):
+            async with asyncio.timeout(_GIVE_BACK_SECONDS):
+                await self.release(entry_id, token)
 
     def _check(self, reply: int, entry_id: str, token: int) -> None:
         if not reply:

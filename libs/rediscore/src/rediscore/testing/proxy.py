@@ -90,10 +90,9 @@ class FaultProxy:
         """Close the port and every connection."""
         assert self._server is not None, "start the proxy first"  # noqa: S101
         self._server.close()
-        self.reset()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.resume()
+        self.cut()
+        await asyncio.gather(*self._tasks)
         await self._server.wait_closed()
 
     async def __aenter__(self) -> Self:
@@ -108,9 +107,6 @@ class FaultProxy:
         assert task is not None  # noqa: S101  asyncio runs this in a task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if self._refusing:
-            writer.transport.abort()
-            return
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._target)
         except OSError:
@@ -118,6 +114,8 @@ class FaultProxy:
             return
         link = _Link(writer, server_writer)
         self.links.add(link)
+        if self._refusing:
+            link.abort()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._requests(reader, server_writer, link))

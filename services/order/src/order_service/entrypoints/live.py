@@ -11,7 +11,7 @@ from rediscore.streams import LiveChannels
 
 from order_service.app import OrderService
 from order_service.domain.order import Order
-from order_service.entrypoints.orders import UNKNOWN, Reader, whose
+from order_service.entrypoints.orders import UNKNOWN, OrderId, Reader, whose
 from order_service.entrypoints.views import render_order
 
 LOOK_AGAIN_SECONDS = 2.0
@@ -28,7 +28,7 @@ def live_router(service: OrderService, channels: LiveChannels) -> APIRouter:
             **problems(_401="Unknown token.", _403="Wrong role.", _404=UNKNOWN),
         },
     )
-    async def live(reader: Reader, order_id: str, request: Request) -> StreamingResponse:
+    async def live(reader: Reader, order_id: OrderId, request: Request) -> StreamingResponse:
         """Follow an order until it ends. Hints make it prompt, looking again every 2 s makes it sure."""
         await service.orders.one(order_id, whose(reader))
         events = _follow(service, channels, order_id, whose(reader), request.app.state.stopping)

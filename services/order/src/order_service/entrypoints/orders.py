@@ -1,6 +1,7 @@
 """Orders over HTTP: place, look, cancel."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import Response as PlainResponse
@@ -8,6 +9,7 @@ from pizzeria_chassis.auth import Principal, require
 from pizzeria_chassis.openapi import problems
 
 from order_service.app import OrderService
+from order_service.domain.errors import UnknownOrder
 from order_service.domain.order import PaymentStatus
 from order_service.domain.records import OrderFilter
 from order_service.domain.states import Status
@@ -27,6 +29,17 @@ Key = Annotated[
         description="Makes a repeat of this request harmless for 24 hours: it gets the same answer.",
     ),
 ]
+
+
+def _canonical(order_id: str) -> str:
+    # What is no id is no order; it must not get as far as the database either.
+    try:
+        return str(UUID(order_id))
+    except ValueError:
+        raise UnknownOrder from None
+
+
+OrderId = Annotated[str, Depends(_canonical)]
 
 UNKNOWN = "No such order among those that you may see."
 
@@ -65,7 +78,9 @@ def orders_router(service: OrderService) -> APIRouter:
         reader: Reader,
         status: Status | None = None,
         payment: PaymentStatus | None = None,
-        after: Annotated[str | None, Query(max_length=36, description="`next` of the page before.")] = None,
+        after: Annotated[
+            str | None, Query(pattern=r"^[0-9a-f-]{36}$", description="`next` of the page before.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 50,
     ) -> OrderPage:
         """Your orders, newest first; a manager sees all."""
@@ -76,12 +91,12 @@ def orders_router(service: OrderService) -> APIRouter:
         )
 
     @router.get("/{order_id}", responses=problems(_404=UNKNOWN))
-    async def show(reader: Reader, order_id: str) -> OrderView:
+    async def show(reader: Reader, order_id: OrderId) -> OrderView:
         """One order as it is now."""
         return OrderView.of(await service.orders.one(order_id, whose(reader)))
 
     @router.get("/{order_id}/journey", responses=problems(_404=UNKNOWN))
-    async def journey(reader: Reader, order_id: str) -> JourneyPage:
+    async def journey(reader: Reader, order_id: OrderId) -> JourneyPage:
         """All that happened to one order, in time order: events told and heard, retries."""
         entries = await service.orders.journey(order_id, whose(reader))
         return JourneyPage(items=tuple(map(JourneyLine.of, entries)), next=None)
@@ -93,7 +108,7 @@ def orders_router(service: OrderService) -> APIRouter:
             **problems(_404=UNKNOWN, _409="Cooking has begun."),
         },
     )
-    async def cancel(guest: Guest, order_id: str, response: Response) -> OrderView:
+    async def cancel(guest: Guest, order_id: OrderId, response: Response) -> OrderView:
         """Cancel an order while that is possible. Repeats are harmless."""
         order = await service.cancel_order(order_id, guest.id)
         response.status_code = 200 if order.status is Status.CANCELLED else 202

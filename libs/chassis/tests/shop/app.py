@@ -1,0 +1,51 @@
+"""The shop's composition root: it tells orders.events of visits and counts what the kitchen started."""
+
+import asyncio
+
+from fastapi import APIRouter, FastAPI, Request
+from pizzeria_chassis.chassis import Chassis
+from pizzeria_chassis.settings import Port, ServiceSettings
+from pizzeria_chassis.transaction import Transaction
+from pizzeria_contracts.events import CancellationRequested, TicketStarted
+from pizzeria_contracts.streams import KITCHEN, ORDERS
+from rediscore.streams.event import CloudEvent
+
+
+class ShopSettings(ServiceSettings):
+    service_name: str = "shop"
+    port: Port = 8001
+
+
+def create(settings: ShopSettings) -> FastAPI:
+    chassis = Chassis(settings, package="shop", description="A shop.", publishes=ORDERS)
+    kitchen = chassis.consumer(KITCHEN, upstream=settings.kitchen_url)
+
+    @kitchen.on(TicketStarted)
+    async def started(tx: Transaction, event: CloudEvent[TicketStarted]) -> None:
+        await tx.append(CancellationRequested(reason="test"), subject=event.subject)
+
+    kitchen.ignore_rest()
+    return chassis.app(_router(chassis))
+
+
+def _router(chassis: Chassis) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/visits/{order_id}", status_code=201)
+    async def visit(order_id: str) -> dict[str, str]:
+        async def work(tx: Transaction) -> str:
+            return (await tx.append(CancellationRequested(reason="test"), subject=order_id)).id
+
+        return {"event_id": await chassis.database.transact(work)}
+
+    @router.get("/slow")
+    async def slow(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "done"
+
+    @router.get("/wait")
+    async def wait(request: Request) -> str:
+        await request.app.state.stopping.wait()
+        return "stopping"
+
+    return router

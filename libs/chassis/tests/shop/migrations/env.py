@@ -1,0 +1,3 @@
+from pizzeria_chassis.migrations import run_migrations
+
+run_migrations()
