@@ -71,9 +71,9 @@ class Pizzeria:
         """Calls go to each replica of a service in turn."""
         self._turn = {service: itertools.cycle(urls) for service, urls in self.back_end.urls.items()}
 
-    def ask_only_first(self, *services: str) -> None:
-        """Calls to these services go to the first replica alone."""
-        self._turn |= {service: itertools.repeat(self.back_end.urls[service][0]) for service in services}
+    def ask_only(self, service: str, number: int) -> None:
+        """Calls to this service go to one replica alone, counted from 0."""
+        self._turn[service] = itertools.repeat(self.back_end.urls[service][number])
 
     async def call(
         self,

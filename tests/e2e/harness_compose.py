@@ -55,7 +55,11 @@ class Compose:
             )
         )
         await self._compose("build", "--quiet", *SERVICES, seconds=300)
-        await self._compose("up", "--detach", "--wait", *SERVICES, seconds=90)
+        try:
+            await self._compose("up", "--detach", "--wait", *SERVICES, seconds=120)
+        except (AssertionError, TimeoutError) as error:
+            said = await self._compose("logs", "--no-color", "--tail", "15", *SERVICES)
+            raise AssertionError(f"{error}\n{said}") from error
         for process in (*SERVICES, "redis"):
             self._containers[process] = (await self._compose("ps", "--quiet", process)).strip()
         said = await self._compose("logs", "--no-color", "tokens")

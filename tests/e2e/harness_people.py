@@ -142,7 +142,7 @@ class Cook:
             "kitchen", "POST", path, role="cook", body={"fencing_token": ticket.token}
         )
 
-    async def cook(self, order_id: str) -> None:
+    async def cook(self, order_id: str, *, within: float = 15) -> None:
         """All tickets of the order, until it is ready. Others that lie in between are cooked too."""
 
         async def ready() -> None:
@@ -151,7 +151,7 @@ class Cook:
             view = await self.shop.order(order_id)
             assert view["status"] == "ready", f"order {order_id} is {view['status']}, not ready"
 
-        await self.shop.eventually(ready, order=order_id)
+        await self.shop.eventually(ready, within=within, order=order_id)
 
     async def work(self, closing: asyncio.Event) -> None:
         """Cook whatever there is until `closing`; a service that is away is asked again."""

@@ -157,7 +157,9 @@ class Kitchens:
     def __post_init__(self) -> None:
         self.orders = Upstream(ORDERS, self.folder, self.redis_url)
         self.menu = Upstream(MENU, self.folder, self.redis_url)
-        self.connections = RedisConnections(RedisSettings.from_url(self.redis_url))
+        self.connections = RedisConnections(RedisSettings.from_url(self.redis_url, socket_timeout=15))
+        self._seen: dict[str, CloudEvent[Any]] = {}
+        self._read_up_to = "-"
         self.kitchens: list[Served] = []
         self.clients: list[httpx.AsyncClient] = []
 
@@ -220,10 +222,13 @@ class Kitchens:
         ]
 
     async def events(self, subject: str | None = None) -> list[CloudEvent[Any]]:
-        """What is on the kitchen's stream."""
-        entries: Any = await self.connections.commands.xrange(KITCHEN)
-        found = {event.id: event for event in (decode_entry(fields) for _, fields in entries)}
-        return [event for event in found.values() if subject is None or event.subject == subject]
+        """What was on the kitchen's stream up to now."""
+        entries: Any = await self.connections.commands.xrange(KITCHEN, min=self._read_up_to)
+        for entry_id, fields in entries:
+            event = decode_entry(fields)
+            self._seen.setdefault(event.id, event)
+            self._read_up_to = f"({entry_id.decode()}"
+        return [event for event in self._seen.values() if subject is None or event.subject == subject]
 
     async def hears(self, subject: str, *types: str, within: float = 10) -> list[CloudEvent[Any]]:
         """Wait until the kitchen has published at least these types about a subject."""

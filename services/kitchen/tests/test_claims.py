@@ -48,7 +48,7 @@ async def test_twenty_claims_at_once_never_exceed_the_capacity_of_a_station(
         refused = [answer for answer in answers if answer.status_code == 409]
         assert len(granted) == 2, held
         assert refused
-        assert {answer.status_code for answer in answers} <= {200, 409, 503}
+        assert {answer.status_code for answer in answers} <= {200, 204, 409, 503}
         assert {answer.json()["type"] for answer in refused} == {"/problems/station-full"}
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
         assert len((await replicas[1].held())["oven-1"]) == 2
@@ -96,11 +96,11 @@ async def test_a_waiting_claim_is_woken_by_an_arrival(kitchens: Kitchens, hands:
 
 
 async def test_an_extended_lease_holds(make_kitchens: Make) -> None:
-    kitchens: Kitchens = await make_kitchens(settings={"lease_seconds": 1})
+    kitchens: Kitchens = await make_kitchens(settings={"lease_seconds": 3})
     hands = Hands(await kitchens.open())
     await kitchens.order()
     ticket = await hands.take()
-    until = time.monotonic() + 2.5
+    until = time.monotonic() + 5
     while time.monotonic() < until:
         extended = await hands.extend(ticket)
         assert extended.status_code == 200
@@ -111,7 +111,7 @@ async def test_an_extended_lease_holds(make_kitchens: Make) -> None:
 
 @pytest.mark.proves("I8")
 async def test_a_lease_that_ran_out_cannot_be_extended_any_more(make_kitchens: Make) -> None:
-    kitchens: Kitchens = await make_kitchens(settings={"lease_seconds": 1, "sweep_seconds": 30})
+    kitchens: Kitchens = await make_kitchens(settings={"lease_seconds": 3, "sweep_seconds": 30})
     hands = Hands(await kitchens.open())
     await kitchens.hears(await kitchens.order(item(quantity=3)), "kitchen.ticket_accepted")
     ticket, _ = await hands.take(), await hands.take()
@@ -120,7 +120,7 @@ async def test_a_lease_that_ran_out_cannot_be_extended_any_more(make_kitchens: M
     async def room_again() -> bool:
         return not (await hands.held())["oven-1"]
 
-    await eventually(room_again)
+    await eventually(room_again, within=10)
     # Redis would still prolong it, as nobody has taken it over; the station may be full meanwhile.
     assert (await hands.extend(ticket)).json()["type"] == "/problems/stale-lease"
     # The pizza is cooked all the same, and nobody else has begun: no reason to throw it away.

@@ -37,10 +37,10 @@ async def ready(client: httpx.AsyncClient) -> int:
 @pytest.mark.proves("P8")
 @pytest.mark.parametrize("fault", ["cut", "pause"])
 async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
-    make_kitchens: Make, own_redis: str, fault_proxy: FaultProxy, fault: str
+    fault_proxy: FaultProxy, make_kitchens: Make, own_redis: str, fault: str
 ) -> None:
     kitchens: Kitchens = await make_kitchens(
-        settings={"redis_url": fault_proxy.url(own_redis), "lease_seconds": 20}
+        settings={"redis_url": fault_proxy.url(own_redis), "lease_seconds": 30}
     )
     hands = Hands(await kitchens.open())
     order_id = await kitchens.order(item(quantity=3))
@@ -73,7 +73,7 @@ async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
 
 @pytest.mark.proves("I3", "P8")
 async def test_after_a_wipe_the_queue_is_rebuilt_and_tokens_go_on_growing(
-    make_kitchens: Make, disposable_server: ServerUnderTest
+    disposable_server: ServerUnderTest, make_kitchens: Make
 ) -> None:
     kitchens: Kitchens = await make_kitchens(redis_url=disposable_server.url, settings={"lease_seconds": 2})
     hands = Hands(await kitchens.open())
@@ -100,7 +100,7 @@ async def test_after_a_wipe_the_queue_is_rebuilt_and_tokens_go_on_growing(
 
 @pytest.mark.proves("I3")
 async def test_a_token_older_than_the_newest_starts_nothing(
-    make_kitchens: Make, disposable_server: ServerUnderTest
+    disposable_server: ServerUnderTest, make_kitchens: Make
 ) -> None:
     kitchens: Kitchens = await make_kitchens(redis_url=disposable_server.url, settings={"lease_seconds": 1})
     hands = Hands(await kitchens.open())

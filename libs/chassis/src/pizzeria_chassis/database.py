@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from pizzeria_chassis.conflicts import is_conflict, unavailable_errors
-from pizzeria_chassis.engines import Engines, open_engines
+from pizzeria_chassis.engines import POOL_SECONDS, Engines, open_engines
 from pizzeria_chassis.errors import DatabaseUnavailable
 from pizzeria_chassis.transaction import Hook, Transaction
 
@@ -129,12 +129,13 @@ class Database:
     @asynccontextmanager
     async def connect(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         """Yield a connection of ``engine``; what says "out of reach" comes out as DatabaseUnavailable."""
-        connection = await self.open(engine)
-        try:
-            with unavailable_errors():
-                yield connection
-        finally:
-            await connection.close()
+        async with _slot(self.engines.slots(engine)):
+            connection = await self.open(engine)
+            try:
+                with unavailable_errors():
+                    yield connection
+            finally:
+                await connection.close()
 
     async def ping(self) -> None:
         """One round trip. Raises DatabaseUnavailable."""
@@ -143,6 +144,19 @@ class Database:
 
     async def aclose(self) -> None:
         await self.engines.aclose()
+
+
+@asynccontextmanager
+async def _slot(slots: asyncio.Semaphore) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(POOL_SECONDS):
+            await slots.acquire()
+    except TimeoutError:
+        raise DatabaseUnavailable("The database is too busy; try again later.") from None
+    try:
+        yield
+    finally:
+        slots.release()
 
 
 async def _run_hook(hook: Hook) -> None:

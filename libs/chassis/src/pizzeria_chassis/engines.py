@@ -1,5 +1,6 @@
 """How the two databases are opened: the same guarantees on SQLite and PostgreSQL."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,13 +24,22 @@ SQLITE_READERS: Final = 3
 
 @dataclass(frozen=True)
 class Engines:
-    """``writer`` for transactions, ``reader`` for reads; on PostgreSQL both share one pool."""
+    """``writer`` for transactions, ``reader`` for reads; on PostgreSQL both share one pool.
+
+    Who wants a connection takes a slot first: slots are handed out in order, while a pool gives a free
+    connection to whoever asks in that moment, so that a busy task can starve those who wait.
+    """
 
     writer: AsyncEngine
     reader: AsyncEngine
+    writer_slots: asyncio.Semaphore
+    reader_slots: asyncio.Semaphore
     flavour: Literal["sqlite", "postgresql"]
     file: Path | None
     """The database file of SQLite."""
+
+    def slots(self, engine: AsyncEngine) -> asyncio.Semaphore:
+        return self.writer_slots if engine is self.writer else self.reader_slots
 
     async def aclose(self) -> None:
         await self.reader.dispose()
@@ -63,7 +73,9 @@ def _sqlite(url: URL) -> Engines:
     # One writer per process: tasks queue for it in order instead of colliding in the file.
     writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE", query_only=False)
     reader = _sqlite_engine(url, size=SQLITE_READERS, begin="BEGIN", query_only=True)
-    return Engines(writer, reader, "sqlite", file)
+    return Engines(
+        writer, reader, asyncio.Semaphore(1), asyncio.Semaphore(SQLITE_READERS), flavour="sqlite", file=file
+    )
 
 
 def _sqlite_engine(url: URL, *, size: int, begin: str, query_only: bool) -> AsyncEngine:
@@ -111,7 +123,7 @@ def _postgresql(url: URL) -> Engines:
     }
     writer = create_async_engine(
         url.set(drivername="postgresql+asyncpg"),
-        pool_size=POSTGRES_POOL,
+        pool_size=POSTGRES_POOL + 1,
         max_overflow=0,
         pool_timeout=POOL_SECONDS,
         pool_pre_ping=True,
@@ -119,4 +131,7 @@ def _postgresql(url: URL) -> Engines:
         isolation_level="READ COMMITTED",
         connect_args=connect_args,
     )
-    return Engines(writer, writer.execution_options(postgresql_readonly=True), "postgresql", None)
+    reader = writer.execution_options(postgresql_readonly=True)
+    # One connection more than slots: the relay keeps one for itself.
+    slots = asyncio.Semaphore(POSTGRES_POOL)
+    return Engines(writer, reader, slots, slots, flavour="postgresql", file=None)

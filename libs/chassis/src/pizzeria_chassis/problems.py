@@ -7,8 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pizzeria_contracts.problems import ProblemType
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from rediscore.retry import TRANSIENT
 from starlette.exceptions import HTTPException
 
 from pizzeria_chassis.errors import DatabaseUnavailable
@@ -74,8 +73,8 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(DatabaseUnavailable, _on_database_unavailable)
-    app.add_exception_handler(RedisConnectionError, _on_redis_unavailable)
-    app.add_exception_handler(RedisTimeoutError, _on_redis_unavailable)
+    for redis_away in TRANSIENT:
+        app.add_exception_handler(redis_away, _on_redis_unavailable)
 
 
 async def _on_problem(_: Request, error: Exception) -> Response:

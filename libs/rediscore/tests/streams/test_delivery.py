@@ -219,6 +219,54 @@ async def test_a_handler_that_hangs_counts_as_failed(kit: StreamKit) -> None:
     assert [letter.error for letter in await kit.dead()] == ["TimeoutError: "]
 
 
+async def test_a_handler_that_ends_by_a_cancellation_of_its_own_counts_as_failed(kit: StreamKit) -> None:
+    """It waited for a task that somebody cancelled: nobody cancelled the handler."""
+    calls: list[str] = []
+
+    async def handler(event: Any) -> None:
+        calls.append(event.id)
+        if event.id == "bad":
+            task = asyncio.create_task(asyncio.sleep(60))
+            asyncio.get_running_loop().call_soon(task.cancel)
+            await task
+
+    await kit.publish(kit.event("bad"), kit.event("good"))
+    await kit.read(handler, concurrency=1)
+    await eventually(lambda: "good" in calls)
+    await kit.settled()
+    assert calls == ["bad"] * 3 + ["good"]
+    assert [letter.reason for letter in await kit.dead()] == [Reason.HANDLER_FAILED]
+
+
+async def test_a_reader_whose_memory_is_full_is_well(kit: StreamKit) -> None:
+    """It reads nothing for longer than the lease and than a silence that would mean trouble."""
+    go_on = asyncio.Event()
+
+    async def handler(event: Any) -> None:
+        await go_on.wait()
+
+    streams = [kit.streams(lease_ttl=1.0), kit.streams(lease_ttl=60.0)]
+    streams[0].subscriber(kit.stream, prefetch=1).on_any(handler)
+    streams[1].subscriber(f"{kit.stream}.c", prefetch=1, mode="competing").on_any(handler)
+    for stream in (kit.stream, f"{kit.stream}.c"):
+        await kit.publish(kit.event("a", "s1"), kit.event("b", "s2"), stream=stream)
+    for one in streams:
+        await one.start()
+    states: set[str] = set()
+    begun = asyncio.get_running_loop().time()
+
+    def long_enough() -> bool:
+        if asyncio.get_running_loop().time() - begun > 1.0:
+            states.update(check.status for one in streams for check in one.checks().values())
+        return asyncio.get_running_loop().time() - begun > 5.0
+
+    await eventually(long_enough, within=10.0)
+    assert states == {"reading"}
+    go_on.set()
+    await kit.settled()
+    await kit.settled(f"{kit.stream}.c")
+
+
 async def test_memory_holds_no_more_than_the_prefetch(kit: StreamKit) -> None:
     started = 0
     go_on = asyncio.Event()

@@ -14,6 +14,7 @@ from order_service.adapters.housekeeping import delete_expired
 from order_service.adapters.kitchen_feed import KitchenFeed
 from order_service.adapters.live_hints import LiveHints
 from order_service.adapters.menu_client import MenuClient
+from order_service.adapters.menu_hints import MenuHints
 from order_service.adapters.sandbox_provider import SandboxProvider
 from order_service.adapters.sql_customers import SqlCustomers
 from order_service.adapters.sql_orders import SqlOrders
@@ -108,6 +109,7 @@ def create_order_app(
     subscribe(consumer, service)
     for component in (
         menu,
+        MenuHints(chassis.live, menu.edited),
         kitchen,
         hints,
         saga,

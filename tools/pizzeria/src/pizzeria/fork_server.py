@@ -74,7 +74,8 @@ class ForkServer:
         _die_with_parent(server)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for descriptor in (self._answers.fileno(), self._woken, self._wake, settled, settle):
+        self._answers.close()
+        for descriptor in (self._woken, self._wake, settled, settle):
             os.close(descriptor)
         return True
 

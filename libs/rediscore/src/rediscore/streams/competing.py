@@ -17,6 +17,7 @@ _FORGET = Script.load("rediscore.streams.lua", "forget_consumers.lua")
 
 _FORGOTTEN_AFTER_MS = 3600 * 1000
 _ROUNDS_PER_CLEANING = 100
+_LONGEST_PAUSE = 2.0
 
 
 class CompetingReader(Reader):
@@ -66,13 +67,14 @@ class CompetingReader(Reader):
             try:
                 await self._touch(session)
                 await self._take_over(session)
+                self.heard_again()
                 if rounds % _ROUNDS_PER_CLEANING == 0:
                     await self._forget_consumers()
                 rounds += 1
             except (RedisError, OSError, TimeoutError) as error:
                 # The reading side tells of it and repairs the group.
                 log.debug("stream_takeover_delayed", extra={**self._where, "error": type(error).__name__})
-            await pause(self._settings.min_idle / 3)
+            await pause(min(self._settings.min_idle / 3, _LONGEST_PAUSE))
 
     async def _touch(self, session: Session) -> None:
         if session.known:

@@ -20,6 +20,7 @@ _READ = Script.load("rediscore.streams.lua", "read.lua")
 # All replicas read under one name: a lease says who is active, and no names of dead ones pile up.
 ORDERED_CONSUMER = "reader"
 _STANDBY_POLL = 1.0
+_QUIET = 1.5
 
 
 class OrderedReader(Reader):
@@ -137,12 +138,12 @@ class OrderedReader(Reader):
     async def _keep(self, lease: PartitionLease) -> None:
         """Extend the lease when reading does not, as when memory is full."""
         while True:
-            await pause(lease.ttl / 6)
-            if not lease.due:
+            await pause(min(lease.ttl / 6, 1.0))
+            if not lease.due and self.silence < _QUIET:
                 continue
             try:
                 await lease.renew()
-                self._heard = self._settings.clock.monotonic()
+                self.heard_again()
             except TRANSIENT:
                 if not lease.held:
                     raise lease.lost() from None

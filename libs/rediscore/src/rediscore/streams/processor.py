@@ -92,20 +92,16 @@ class Processor:
         handler = self._routes.handler(event.type) if event is not None else None
         if event is None or handler is None:
             raise RuntimeError("Only events with a handler come here.")
-        try:
-            async with asyncio.timeout(self._retry.timeout):
-                await handler(event)
-        except Exception as error:  # noqa: BLE001  task boundary: any failure is counted, logged and ended
+        error = await self._outcome_of(handler(event))
+        if error is not None:
             return await self._failed(work, error)
         self._end(work, Outcome.HANDLED)
         return None
 
     async def _handle_batch(self, works: Sequence[Work], handler: BatchHandler) -> float | None:
         events = [work.event for work in works if work.event is not None]
-        try:
-            async with asyncio.timeout(self._retry.timeout):
-                await handler(events)
-        except Exception as error:  # noqa: BLE001  as above
+        error = await self._outcome_of(handler(events))
+        if error is not None:
             if len(works) == 1:
                 return await self._failed(works[0], error)
             if isinstance(error, Postpone):
@@ -117,6 +113,21 @@ class Processor:
             return self._delay(1)
         for work in works:
             self._end(work, Outcome.HANDLED)
+        return None
+
+    async def _outcome_of(self, call: Awaitable[None]) -> Exception | None:
+        """Run code of the service within its time; returns what went wrong."""
+        try:
+            async with asyncio.timeout(self._retry.timeout):
+                await call
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Something that it waited for was cancelled, not we.
+            return RuntimeError("The handler ended by a cancellation of its own.")
+        except Exception as error:  # noqa: BLE001  task boundary: any failure is counted, logged and ended
+            return error
         return None
 
     async def _failed(self, work: Work, error: Exception) -> float | None:
@@ -143,12 +154,10 @@ class Processor:
                 self._log_letter(letter)
         except RedisError as error:
             return self._bury_later(work, error)
-        try:
-            if self._on_dead is not None:
-                async with asyncio.timeout(self._retry.timeout):
-                    await self._on_dead(letter)
-        except Exception as error:  # noqa: BLE001  task boundary: the entry stays pending, this is tried again
-            return self._bury_later(work, error)
+        if self._on_dead is not None:
+            failed = await self._outcome_of(self._on_dead(letter))
+            if failed is not None:
+                return self._bury_later(work, failed)
         self._metrics.dead(letter.reason)
         self._end(work, Outcome.DEAD, noted=True)
         return None

@@ -37,10 +37,14 @@ class Reader(ABC):
 
     def check(self) -> CheckResult:
         """How it goes, as of now. No round trip."""
-        silence = self._settings.clock.monotonic() - self._heard
-        if self._result.healthy and silence > _SILENCE:
-            return CheckResult("down", f"Redis has not answered for {silence:.0f} s.")
+        if self._result.healthy and self.silence > _SILENCE:
+            return CheckResult("down", f"Redis has not answered for {self.silence:.0f} s.")
         return self._result
+
+    @property
+    def silence(self) -> float:
+        """Seconds since Redis answered."""
+        return self._settings.clock.monotonic() - self._heard
 
     async def run(self, stopping: Stopping) -> None:
         """Read until told to stop. Errors are logged and survived; only cancellation ends it early."""
@@ -72,6 +76,10 @@ class Reader(ABC):
         if status.status != self._result.status:
             log.info("stream_reader_changed", extra={**self._where, "status": status.status})
         self._result = status
+        self.heard_again()
+
+    def heard_again(self) -> None:
+        """Redis has answered, which says nothing else."""
         self._heard = self._settings.clock.monotonic()
 
     def trouble(self, error: Exception) -> None:

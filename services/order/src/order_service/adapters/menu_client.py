@@ -44,7 +44,8 @@ class MenuClient:
         self._max_age = max_age
         self._http: httpx.AsyncClient | None = None
         self._menu: Menu | None = None
-        self._fetched_at: datetime | None = None
+        self._fetched_at: datetime | None = None  # when it was asked for, not when the reply came
+        self._edited_at: datetime | None = None
         self._saved: tuple[Menu, datetime] | None = None
         self._not_before: datetime | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -65,10 +66,10 @@ class MenuClient:
 
         Callers that find it stale wait for one fetch together. Raises MenuUnavailable, DatabaseUnavailable.
         """
-        if self._menu is not None and self._younger_than(self._fresh):
+        if self._menu is not None and self._is_fresh():
             return self._menu
         async with self._one_at_a_time:
-            if self._menu is not None and self._younger_than(self._fresh):
+            if self._menu is not None and self._is_fresh():
                 return self._menu
             now = self._clock.now()
             if self._not_before is None or now >= self._not_before:
@@ -78,6 +79,15 @@ class MenuClient:
         if self._menu is not None and self._younger_than(self._max_age):
             return self._menu
         raise MenuUnavailable
+
+    def edited(self) -> None:
+        """What was asked for until now counts as stale, also a reply that is still on its way."""
+        self._edited_at = self._clock.now()
+
+    def _is_fresh(self) -> bool:
+        return self._younger_than(self._fresh) and (
+            self._edited_at is None or (self._fetched_at is not None and self._fetched_at > self._edited_at)
+        )
 
     def _younger_than(self, age: timedelta) -> bool:
         return self._fetched_at is not None and self._clock.now() - self._fetched_at < age

@@ -1,6 +1,8 @@
-"""The menu service away: priced from the last good copy up to a stated age, then not at all."""
+"""Prices follow the menu; while it is away the last good copy serves, up to a stated age."""
 
 import pytest
+from pizzeria_contracts.channels import MENU_INVALIDATE
+from rediscore.testing import eventually
 
 from services.order.tests.harness import Guest, House
 
@@ -12,6 +14,21 @@ async def test_an_edited_price_counts_at_once(house: House, guest: Guest) -> Non
     placed = await guest.until_price("40.00")
     assert before == "25.98"
     assert placed["total"]["amount"] == "40.00"
+
+
+@pytest.mark.proves("P1")
+async def test_a_hint_makes_an_edit_count_before_the_copy_is_old(house: House) -> None:
+    guest = await house.guest(await house.open(menu_fresh_seconds=600))
+    await guest.order()
+    house.menu.menu["items"][0]["prices"]["medium"]["amount"] = "20.00"
+    unheard = await guest.order()
+    assert unheard.json()["total"]["amount"] == "25.98"
+
+    async def priced_anew() -> bool:
+        await house.kitchen.connections.commands.publish(MENU_INVALIDATE, "{}")
+        return bool((await guest.order()).json()["total"]["amount"] == "40.00")
+
+    await eventually(priced_anew, within=5, every=0.05)
 
 
 @pytest.mark.proves("P3")
