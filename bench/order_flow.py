@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -230,7 +230,6 @@ async def measure(count: int, rate: float, seconds: float) -> dict[str, Any]:
         "idle_per_second": per_second(idle),
         "per_order": per_order(before, after, idle, len(loaded.claimable)),
         "memory_mb": {**memory, "all": round(sum(memory.values()), 1)},
-        "usage": {"before": asdict(before), "after": asdict(after)},
     }
 
 

@@ -20,7 +20,7 @@ import redis.backoff
 from tests.e2e import harness_invariants, harness_snapshot
 from tests.e2e.harness_backends import BackEnd
 from tests.e2e.harness_people import Cook, Driver, Guest
-from tests.e2e.harness_snapshot import SERVICES, Diary, Json
+from tests.e2e.harness_snapshot import Diary, Json
 
 T = TypeVar("T")
 _EVERY = 0.05
@@ -224,9 +224,3 @@ class Pizzeria:
             assert found == [], "\n".join(found)
 
         await self.eventually(hold, within=within)
-
-    async def heal(self) -> None:
-        """Undo the faults that a failed test has left."""
-        for process in ("redis", *SERVICES):
-            await self.back_end.resume(process)
-            await self.back_end.up(process)

@@ -13,6 +13,7 @@ from pizzeria_chassis.tables import outbox
 from pizzeria_chassis.testing import create_chassis_tables_now
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderReady, TicketStarted
+from rediscore.testing import eventually
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -283,3 +284,26 @@ def test_an_address_that_cannot_be_used_is_refused_without_repeating_it(address:
     with pytest.raises(SettingsError, match="DATABASE_URL") as error:
         Database(address, source="/pizzeria/test")
     assert "hunter2" not in str(error.value)
+
+
+async def test_a_busy_task_does_not_starve_those_who_wait_for_their_turn(database: Database) -> None:
+    turns: list[str] = []
+
+    async def note(name: str) -> None:
+        async def work(tx: Transaction) -> None:
+            await tx.session.execute(text("SELECT 1"))
+            turns.append(name)
+
+        await database.transact(work)
+
+    async def busy() -> None:
+        while "patient" not in turns and len(turns) < 500:
+            await note("busy")
+
+    async with asyncio.TaskGroup() as group:
+        # As many as there are connections: all are taken whenever the patient one asks.
+        for _ in range(database.engines.writer_slots._value):
+            group.create_task(busy())
+        await eventually(lambda: turns)
+        group.create_task(note("patient"))
+    assert turns.index("patient") < 60, "everybody waits for those before them, not for those after"

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from rediscore.settings import RedisSettings
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -40,25 +40,26 @@ async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
     fault_proxy: FaultProxy, make_kitchens: Make, own_redis: str, fault: str
 ) -> None:
     kitchens: Kitchens = await make_kitchens(
-        settings={"redis_url": fault_proxy.url(own_redis), "lease_seconds": 30}
+        settings={"redis_url": fault_proxy.url(own_redis), "lease_seconds": 15}
     )
     hands = Hands(await kitchens.open())
     order_id = await kitchens.order(item(quantity=3))
     cooked, spoilt = await hands.take(), await hands.take()
     getattr(fault_proxy, fault)()
 
-    async def not_ready() -> bool:
-        return await ready(hands.client) == 503
-
-    await eventually(not_ready, within=10)
-    refused = await hands.claim("oven-2", wait=0)
-    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
-    assert int(refused.headers["Retry-After"]) >= 1
     assert (await hands.extend(cooked)).status_code == 200
     assert (await hands.complete(cooked)).status_code == 200
     assert (await hands.fail(spoilt)).status_code == 200
     assert len((await hands.client.get("/queue")).json()["items"]) == 2
     await hands.check_stock()
+    refused = await hands.claim("oven-2", wait=0)
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
+    assert int(refused.headers["Retry-After"]) >= 1
+
+    async def not_ready() -> bool:
+        return await ready(hands.client) == 503
+
+    await eventually(not_ready, within=10)
 
     fault_proxy.resume()
     fault_proxy.restore()
@@ -195,6 +196,25 @@ async def test_as_a_process_it_runs_alone_and_ends_with_0(kitchens: Kitchens) ->
             await process.wait()
 
 
+async def test_it_starts_serves_what_it_can_and_ends_while_redis_is_away(make_kitchens: Make) -> None:
+    kitchens: Kitchens = await make_kitchens(settings={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
+    port = free_port()
+    process = await _start(kitchens, port)
+    try:
+        hands = Hands(kitchens.client(f"http://127.0.0.1:{port}"))
+        await eventually(lambda: _answers(hands.client, 503), within=20)
+        assert (await hands.client.get("/health/live")).status_code == 200
+        await hands.check_stock()
+        assert (await hands.claim(wait=0)).status_code == 503
+        process.terminate()
+        async with asyncio.timeout(12):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 @pytest.mark.proves("I8", "P8")
 async def test_two_replicas_share_the_work_and_one_may_leave(kitchens: Kitchens) -> None:
     first, second = Hands(await kitchens.open()), Hands(await kitchens.open())
@@ -223,8 +243,8 @@ async def _start(kitchens: Kitchens, port: int) -> asyncio.subprocess.Process:
     )
 
 
-async def _answers(client: httpx.AsyncClient) -> bool:
+async def _answers(client: httpx.AsyncClient, status: int = 200) -> bool:
     try:
-        return await ready(client) == 200
+        return await ready(client) == status
     except httpx.TransportError:
         return False

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pizzeria.home import Home
@@ -154,3 +155,11 @@ def test_what_was_ordered_survives_the_next_start(tmp_path: Path) -> None:
     finally:
         assert second.stop() == 0
     assert second.output.read_text().endswith("Closed. Nothing is left running.\n")
+
+
+async def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102  our own README
+    assert (await names["example"](tmp_path)).startswith("http://127.0.0.1:")

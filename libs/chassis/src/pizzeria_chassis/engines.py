@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from pizzeria_chassis.errors import SettingsError
+from pizzeria_chassis.sqlite_driver import connect
 
 __all__ = ["Engines", "open_engines"]
 
@@ -69,25 +70,23 @@ def _sqlite(url: URL) -> Engines:
     if not url.database or url.database == ":memory:":
         raise SettingsError("DATABASE_URL needs a file for SQLite, such as sqlite:///data/order.db")
     file = Path(url.database).absolute()
-    url = url.set(drivername="sqlite+aiosqlite", database=str(file))
     # One writer per process: tasks queue for it in order instead of colliding in the file.
-    writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE", query_only=False)
-    reader = _sqlite_engine(url, size=SQLITE_READERS, begin="BEGIN", query_only=True)
+    writer = _sqlite_engine(file, size=1, begin="BEGIN IMMEDIATE", query_only=False)
+    reader = _sqlite_engine(file, size=SQLITE_READERS, begin="BEGIN", query_only=True)
     return Engines(
         writer, reader, asyncio.Semaphore(1), asyncio.Semaphore(SQLITE_READERS), flavour="sqlite", file=file
     )
 
 
-def _sqlite_engine(url: URL, *, size: int, begin: str, query_only: bool) -> AsyncEngine:
+def _sqlite_engine(file: Path, *, size: int, begin: str, query_only: bool) -> AsyncEngine:
     engine = create_async_engine(
-        url,
+        "sqlite+aiosqlite://",
+        async_creator=lambda: connect(file, timeout=LOCK_SECONDS),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
         max_overflow=0,
         pool_timeout=POOL_SECONDS,
         hide_parameters=True,
-        # Without isolation level the driver leaves BEGIN to us.
-        connect_args={"timeout": LOCK_SECONDS, "isolation_level": None},
     )
 
     @event.listens_for(engine.sync_engine, "connect")

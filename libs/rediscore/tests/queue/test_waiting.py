@@ -324,7 +324,8 @@ async def test_idle_waiter_asks_seldom(queue: PriorityQueue, connections: RedisC
         assert await queue.claim_wait("w", wait=timedelta(seconds=1)) is None
         calls = await own.info("commandstats")
 
-    assert calls["cmdstat_bzpopmin"]["calls"] <= 2
+    # Redis 8 does not count a blocking command that nobody waited out.
+    assert calls.get("cmdstat_bzpopmin", {"calls": 0})["calls"] <= 2
     assert sum(stat["calls"] for name, stat in calls.items() if name.startswith("cmdstat_eval")) <= 4
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rediscore.retry import Backoff
 from rediscore.streams import CloudEvent, NotActive, Outcome, Postpone, Reason, Reject, RetryPolicy
+from rediscore.streams.subscriber import Mode
 from rediscore.testing import eventually
 from rediscore.testing.streams import Recorder, StreamKit, assert_in_order
 
@@ -245,26 +246,31 @@ async def test_a_reader_whose_memory_is_full_is_well(kit: StreamKit) -> None:
     async def handler(event: Any) -> None:
         await go_on.wait()
 
-    streams = [kit.streams(lease_ttl=1.0), kit.streams(lease_ttl=60.0)]
-    streams[0].subscriber(kit.stream, prefetch=1).on_any(handler)
-    streams[1].subscriber(f"{kit.stream}.c", prefetch=1, mode="competing").on_any(handler)
-    for stream in (kit.stream, f"{kit.stream}.c"):
+    modes: dict[str, tuple[Mode, float]] = {
+        f"{kit.stream}.short": ("ordered", 1.0),
+        f"{kit.stream}.long": ("ordered", 60.0),
+        f"{kit.stream}.shared": ("competing", 60.0),
+    }
+    running = []
+    for stream, (mode, seconds) in modes.items():
+        streams = kit.streams(lease_ttl=seconds, min_idle=seconds)
+        streams.subscriber(stream, prefetch=1, mode=mode).on_any(handler)
         await kit.publish(kit.event("a", "s1"), kit.event("b", "s2"), stream=stream)
-    for one in streams:
-        await one.start()
+        await streams.start()
+        running.append(streams)
     states: set[str] = set()
     begun = asyncio.get_running_loop().time()
 
     def long_enough() -> bool:
         if asyncio.get_running_loop().time() - begun > 1.0:
-            states.update(check.status for one in streams for check in one.checks().values())
+            states.update(check.status for one in running for check in one.checks().values())
         return asyncio.get_running_loop().time() - begun > 5.0
 
     await eventually(long_enough, within=10.0)
     assert states == {"reading"}
     go_on.set()
-    await kit.settled()
-    await kit.settled(f"{kit.stream}.c")
+    for stream in modes:
+        await kit.settled(stream)
 
 
 async def test_memory_holds_no_more_than_the_prefetch(kit: StreamKit) -> None:

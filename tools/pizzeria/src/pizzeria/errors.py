@@ -22,4 +22,8 @@ class NoFreePortError(PizzeriaError):
 
 
 class CallFailedError(PizzeriaError):
-    """A service refused a call, or could not be reached."""
+    """A service refused a call."""
+
+
+class UnavailableError(CallFailedError):
+    """A service could not be reached, or says that it cannot answer now; trying again may help."""

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import httpx
-
-from pizzeria.errors import CallFailedError, PizzeriaError
+from pizzeria.errors import PizzeriaError, UnavailableError
 from pizzeria.live.board import FINAL
 from pizzeria.running import Service
 
@@ -25,9 +23,7 @@ def _parse(text: str) -> dict[str, Any]:
     pizza, _, rest = text.partition(":")
     size, _, quantity = rest.partition(":")
     if quantity and not quantity.isdigit():
-        raise PizzeriaError(
-            f"{text!r}: write pizza, pizza:size or pizza:size:quantity, as in margherita:large:2."
-        )
+        raise PizzeriaError(f"{text!r}: write pizza[:size[:quantity]], as in margherita:large:2.")
     return {"pizza_id": pizza, "size": size or "medium", "quantity": int(quantity or 1)}
 
 
@@ -41,12 +37,12 @@ def place_and_follow(
 ) -> str:
     """Place the order, tell every step of its journey, and return the final status.
 
-    The order service may go away meanwhile: what is asked is safe to ask again, for up to 60 seconds
-    without an answer.
+    The order service may be away meanwhile: what is asked is safe to ask again, for up to 60 seconds.
 
     Raises: CallFailedError.
     """
-    token = _patiently(lambda: Service(order_url).call("POST", "/sessions", {"name": "Guest"}), say)["token"]
+    stranger = Service(order_url)
+    token = _patiently(lambda: stranger.call("POST", "/sessions", {"name": "Guest"}), say)["token"]
     guest = Service(order_url, token)
     order = {"items": items, "priority": "express" if express else "standard", "payment": {"token": card}}
     key = {"Idempotency-Key": str(uuid.uuid4())}
@@ -84,13 +80,11 @@ def _patiently(call: Callable[[], dict[str, Any]], say: Callable[[str], None]) -
     while True:
         try:
             return call()
-        except httpx.TransportError as error:
+        except UnavailableError as error:
             if time.monotonic() > deadline:
-                raise CallFailedError(
-                    f"The order service does not answer ({type(error).__name__})."
-                ) from error
+                raise
             if not told:
-                say("  (the order service does not answer; asking again)")
+                say(f"  (asking again: {error})")
             told = True
         time.sleep(_LOOK_SECONDS)
 

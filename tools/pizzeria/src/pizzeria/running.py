@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from pizzeria.errors import CallFailedError, NotRunningError
+from pizzeria.errors import CallFailedError, NotRunningError, UnavailableError
 from pizzeria.home import Home
 from pizzeria.state import State
 from pizzeria.supervisor.run_lock import is_running
@@ -40,13 +40,18 @@ class Service:
     ) -> dict[str, Any]:
         """The body of the answer.
 
-        Raises: CallFailedError with the problem's sentence; httpx.TransportError when nobody answers.
+        Raises: CallFailedError with the problem's sentence, UnavailableError when there is no answer now.
         """
-        reply = self._client.request(method, path, json=body, headers=headers)
+        try:
+            reply = self._client.request(method, path, json=body, headers=headers)
+        except httpx.TransportError as error:
+            raise UnavailableError(f"{self.url} does not answer: {type(error).__name__}.") from error
         try:
             content: dict[str, Any] = reply.json()
         except ValueError:
             content = {}
+        if reply.status_code in (502, 503, 504):
+            raise UnavailableError(describe_problem(reply.status_code, content))
         if reply.is_error:
             raise CallFailedError(describe_problem(reply.status_code, content))
         return content

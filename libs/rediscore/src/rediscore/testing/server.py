@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 from typing import Any, Protocol
 
 import redis
@@ -84,6 +85,9 @@ def engine_answers() -> bool:
     """Whether a container engine is there."""
     import docker  # type: ignore[import-untyped]
 
+    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if address.startswith("unix://") and not _listens(address.removeprefix("unix://")):
+        return False  # the client would leave a socket open behind its error
     try:
         engine = docker.from_env(timeout=3)
     except docker.errors.DockerException:
@@ -94,6 +98,15 @@ def engine_answers() -> bool:
         return False
     finally:
         engine.close()
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
 
 
 def containers_wanted() -> bool:

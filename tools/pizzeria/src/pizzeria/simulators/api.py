@@ -13,7 +13,7 @@ from pizzeria.backoff import Backoff
 log = logging.getLogger("pizzeria.simulators")
 
 _TIMEOUT_SECONDS = 5.0
-_BACKOFF = Backoff(0.1, 2.0)
+_BACKOFF = Backoff(0.1, 0.5)
 
 
 class Unavailable(Exception):  # noqa: N818  named by what happened
