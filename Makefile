@@ -15,7 +15,7 @@ sources = $(wildcard libs/*/src services/*/src tools/*/src)
 space := $(subst ,, )
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports claims soak lock clean environment environment-dev
+.PHONY: help demo test lint types imports claims soak bench lock clean environment environment-dev
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +30,7 @@ test soak: export TESTCONTAINERS_CONNECTION_MODE = docker_host
 test: environment-dev  ## all tests but the long ones
 	@$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not soak" $(ARGS)
 
-soak: environment-dev  ## the long fault runs
+soak: environment-dev  ## the long fault runs; SOAK_SECONDS=120 says how long each
 	@$(VENV)/python -m pytest -m soak $(ARGS)
 
 lint: environment-dev  ## style and format
@@ -42,6 +42,9 @@ types: environment-dev  ## mypy --strict over everything
 
 imports: environment-dev  ## who may import whom
 	@$(VENV)/lint-imports
+
+bench: environment-dev  ## measure: time to the first order, the way of an order, streams against FastStream
+	@for bench in first_order order_flow streams_vs_faststream; do $(VENV)/python bench/$$bench.py || exit; done
 
 claims: environment-dev  ## every capability and invariant with the tests that prove it
 	@$(VENV)/python tests/claims.py $(ARGS)

@@ -14,7 +14,7 @@ ASKED = CancellationRequested(reason="changed my mind")
 GONE = OrderCancelled.model_validate({"reason": "deadline", "refunded": "10.00"})
 
 
-@pytest.mark.proves("P4", "I4")
+@pytest.mark.proves("I4")
 async def test_a_cancellation_is_accepted_before_the_first_pizza_is_started(
     kitchens: Kitchens, hands: Hands
 ) -> None:
@@ -28,7 +28,6 @@ async def test_a_cancellation_is_accepted_before_the_first_pizza_is_started(
     assert (await hands.client.get("/queue")).json()["items"] == []
 
 
-@pytest.mark.proves("P4")
 async def test_a_cancellation_is_refused_once_a_pizza_is_started_and_cooking_goes_on(
     kitchens: Kitchens, hands: Hands
 ) -> None:
@@ -41,7 +40,7 @@ async def test_a_cancellation_is_refused_once_a_pizza_is_started_and_cooking_goe
     await kitchens.hears(order_id, "kitchen.order_ready")
 
 
-@pytest.mark.proves("P4", "I4", "I7")
+@pytest.mark.proves("I4")
 async def test_claim_and_cancellation_at_the_same_moment_are_decided_once(
     make_kitchens: Make, database_url: str
 ) -> None:
@@ -99,7 +98,7 @@ async def _decided(kitchens: Kitchens, order_id: str) -> list[str]:
     raise AssertionError(f"{order_id} was never decided: {await kitchens.told(order_id)}")
 
 
-@pytest.mark.proves("P4", "I4")
+@pytest.mark.proves("I4")
 async def test_an_order_that_the_order_service_cancelled_stops_where_it_still_can(
     make_kitchens: Make,
 ) -> None:

@@ -11,7 +11,7 @@ from services.kitchen.tests.conftest import Make
 from services.kitchen.tests.harness import Hands, Kitchens, insist, item
 
 
-@pytest.mark.proves("I3", "P8", "R16")
+@pytest.mark.proves("I3", "P8")
 async def test_a_dead_station_loses_its_ticket_and_its_late_completion_is_refused(
     make_kitchens: Make, database_url: str
 ) -> None:
@@ -60,7 +60,7 @@ async def test_twenty_claims_at_once_never_exceed_the_capacity_of_a_station(
     assert len({ticket["ticket_id"] for ticket in rest}) == 6
 
 
-@pytest.mark.proves("P8", "R16")
+@pytest.mark.proves("P8")
 async def test_a_claim_whose_answer_was_lost_gets_the_same_ticket_again(
     kitchens: Kitchens, hands: Hands
 ) -> None:
@@ -86,7 +86,6 @@ async def test_the_same_claim_at_the_same_time_gives_one_ticket(kitchens: Kitche
     assert len((await replicas[0].held())["oven-1"]) == 1
 
 
-@pytest.mark.proves("R16")
 async def test_a_waiting_claim_is_woken_by_an_arrival(kitchens: Kitchens, hands: Hands) -> None:
     waiting = asyncio.create_task(hands.claim(wait=20))
     await kitchens.order()

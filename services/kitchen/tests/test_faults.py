@@ -120,7 +120,7 @@ async def test_a_token_older_than_the_newest_starts_nothing(
     await kitchens.hears(order_id, "kitchen.order_ready")
 
 
-@pytest.mark.proves("P8", "R16")
+@pytest.mark.proves("P8")
 async def test_killed_between_commit_and_queue_the_tickets_are_found_by_the_sweep(kitchens: Kitchens) -> None:
     killed = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -177,7 +177,6 @@ async def test_a_kitchen_killed_in_mid_cooking_loses_nothing(make_kitchens: Make
     assert (await kitchens.told(order_id)).count("kitchen.ticket_completed") == 3
 
 
-@pytest.mark.proves("P17")
 async def test_as_a_process_it_runs_alone_and_ends_with_0(kitchens: Kitchens) -> None:
     port = free_port()
     process = await _start(kitchens, port)

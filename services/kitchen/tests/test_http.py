@@ -101,7 +101,6 @@ async def test_lists_come_in_pages(kitchens: Kitchens, hands: Hands) -> None:
     assert [delivery["order_id"] for delivery in on_the_road] == ["order-3"]
 
 
-@pytest.mark.proves("P9")
 async def test_live_hints_say_look_again(kitchens: Kitchens, hands: Hands) -> None:
     lines: list[str] = []
 
