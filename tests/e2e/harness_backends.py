@@ -154,10 +154,18 @@ class Processes:
         await self._supervisor.start()
 
     def _make_databases(self) -> dict[str, str]:
-        for service in SERVICES:
-            for statement in (f'DROP DATABASE IF EXISTS "{service}"', f'CREATE DATABASE "{service}"'):
-                made = self._postgres.exec(["psql", "-U", "test", "-c", statement])
-                assert made.exit_code == 0, made.output
+        statements = [
+            argument
+            for service in SERVICES
+            for argument in (
+                "-c",
+                f'DROP DATABASE IF EXISTS "{service}"',
+                "-c",
+                f'CREATE DATABASE "{service}"',
+            )
+        ]
+        made = self._postgres.exec(["psql", "-U", "test", *statements])
+        assert made.exit_code == 0, made.output
         host, port = self._postgres.get_container_host_ip(), self._postgres.get_exposed_port(5432)
         return {service: f"postgresql://test:test@{host}:{port}/{service}" for service in SERVICES}
 

@@ -49,7 +49,7 @@ def environment(redis_url: str, own_redis: RedisSettings, sqlite_url: str) -> di
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REDIS")}
     return {
         **kept,
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))),
         "DATABASE_URL": sqlite_url,
         "REDIS_URL": f"{redis_url.rsplit('/', 1)[0]}/{own_redis.db}",
         "KITCHEN_URL": "http://127.0.0.1:1",

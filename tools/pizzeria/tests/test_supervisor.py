@@ -87,8 +87,10 @@ async def test_what_is_killed_is_started_again_and_the_state_file_follows(
         os.kill(before, signal.SIGKILL)
         await eventually(lambda: supervisor.pid(name) not in (before, None), f"{name} runs again")
         await supervisor.wait_ready(name)
-        state = State.read(options.home.state_file)
-        assert state == supervisor.state
+        await eventually(
+            lambda: State.read(options.home.state_file) == supervisor.state, "the state file is true"
+        )
+        state = supervisor.state
         assert before not in [state.redis.pid, *(service.pid for service in state.services.values())]
 
 
@@ -110,8 +112,10 @@ async def test_without_restart_the_dead_stay_dead_until_asked_for(
 ) -> None:
     async with Supervisor(replace(options, restart=False)) as supervisor:
         supervisor.kill("menu")
-        await eventually(lambda: supervisor.pid("menu") is None, "menu is dead")
-        assert State.read(options.home.state_file).services["menu"].pid is None
+        await eventually(
+            lambda: State.read(options.home.state_file).services["menu"].pid is None,
+            "the state file says that menu is down",
+        )
         with pytest.raises(TimeoutError):
             await supervisor.wait_ready("menu", timeout=1)
         await supervisor.restart("menu")

@@ -19,6 +19,8 @@ from rediscore.testing import eventually
 from services.order.tests.faults.processes import Replica
 from services.order.tests.harness import ON_BOTH_DATABASES, Guest, House
 
+GRACE_SECONDS = 10  # for requests under way when a service is asked to stop
+
 TO_THE_DOOR = (
     TicketStarted(ticket_id="t", station_id="s"),
     OrderReady(),
@@ -206,3 +208,15 @@ async def test_asked_to_stop_it_ends_with_code_0(house: House, replica: Callable
     assert house.rows("SELECT count(*) FROM outbox WHERE sent_at IS NULL") == [(0,)]
     await service.start()
     await guest.until_status(order_id, "confirmed")
+
+
+async def test_a_live_view_does_not_hold_up_the_end(house: House, replica: Callable[[], Replica]) -> None:
+    service = replica()
+    await service.start()
+    guest = await house.guest(service.http)
+    order_id = await guest.placed()
+    await guest.until_status(order_id, "confirmed")
+    async with guest.http.stream("GET", f"/orders/{order_id}/live", headers=guest.headers) as answer:
+        assert answer.status_code == 200
+        async with asyncio.timeout(GRACE_SECONDS - 2):
+            assert await service.stop() == 0

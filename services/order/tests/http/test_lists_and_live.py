@@ -65,15 +65,6 @@ async def test_without_hints_the_live_view_looks_again(house: House, fault_proxy
         await until(orders, "confirmed", within=8)
 
 
-async def test_the_live_view_does_not_hold_up_the_end_of_the_service(house: House, guest: Guest) -> None:
-    order_id = await guest.placed()
-    await guest.until_status(order_id, "confirmed")
-    async with live(guest, order_id) as orders:
-        await until(orders, "confirmed", within=5)
-        async with asyncio.timeout(8):
-            await house.close()
-
-
 @pytest.mark.proves("P6")
 async def test_history_comes_in_pages_newest_first(guest: Guest) -> None:
     placed = [await guest.placed("tok_declined" if n == 2 else "tok_approved") for n in range(5)]
