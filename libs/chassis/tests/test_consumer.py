@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pizzeria_chassis.catchup import CatchUp
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import ChassisError
 from pizzeria_chassis.history import Row, stamped
@@ -248,14 +249,7 @@ async def test_an_entry_cut_out_of_the_stream_is_applied_before_the_next_of_its_
     for _ in range(3):
         await upstream.tell(STARTED, "o-1")
         await upstream.tell(STARTED, "o-2")
-    await eventually(lambda: upstream.connections.commands.xlen(KITCHEN))
-
-    async def all_there() -> bool:
-        return await upstream.connections.commands.xlen(KITCHEN) == 6
-
-    await eventually(all_there)
-    entries: Any = await upstream.connections.commands.xrange(KITCHEN)
-    await upstream.connections.commands.xdel(KITCHEN, entries[2][0], entries[3][0])
+    await cut_out(upstream, of=6, lost=[2, 3])
     await consumer.start()
     await at_head(consumer, upstream)
     effects = await consumer.effects()
@@ -505,3 +499,115 @@ async def test_a_batch_consumer_catches_up_after_a_wipe(replica: MakeReplica, up
     await consumer.start()
     await at_head(consumer, upstream)
     assert sorted(position for _, _, position in await consumer.effects()) == list(range(1, 31))
+
+
+@pytest.mark.proves("I5")
+async def test_a_gap_is_closed_without_waiting_for_the_next_comparison(
+    replica: MakeReplica, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: CatchUp) -> None:
+        return
+
+    monkeypatch.setattr(CatchUp, "_compare", never)
+    consumer = await replica()
+    handle_all(consumer)
+    for subject in ("o-1", "o-2", "o-3"):
+        await upstream.tell(STARTED, subject)
+    await cut_out(upstream, of=3, lost=[1])
+    await consumer.start()
+    await at_head(consumer, upstream)
+    assert sorted(await consumer.effects()) == [("o-1", 1, 1), ("o-2", 1, 2), ("o-3", 1, 3)]
+
+
+@pytest.mark.proves("I5", "I9")
+async def test_a_forged_dead_letter_moves_no_position(replica: MakeReplica, upstream: Upstream) -> None:
+    consumer, restarted = await replica(), await replica()
+    handle_all(consumer)
+    handle_all(restarted)
+    await consumer.start()
+    event = await upstream.tell(STARTED, "o-1")
+    await at_head(consumer, upstream)
+    forged = event.model_copy(update={"id": "forged", "type": "pizzeria.order.eaten.v1", "position": 2})
+    await upstream.add_event(forged)
+    await eventually(consumer.dead, within=20)
+    await consumer.streams.stop(1.0)
+    await upstream.tell(STARTED, "o-2")
+    await cut_out(upstream, of=3, lost=[2])
+    await restarted.start()
+    await at_head(restarted, upstream)
+    assert await restarted.effects() == [("o-1", 1, 1), ("o-2", 1, 2)], (
+        "the real second event was not skipped"
+    )
+
+
+@pytest.mark.proves("I9")
+async def test_what_is_being_tried_is_not_taken_from_the_feed_as_well(
+    replica: MakeReplica, upstream: Upstream
+) -> None:
+    consumer = await replica()
+    attempts = 0
+
+    @consumer.consumer.on(TicketStarted)
+    async def slow_and_wrong(tx: Transaction, event: CloudEvent[TicketStarted]) -> None:
+        nonlocal attempts
+        if event.subject == "bad":
+            attempts += 1
+            await asyncio.sleep(0.7)  # three attempts take longer than a gap may stay open
+            raise RuntimeError("always")
+
+    consumer.consumer.ignore_rest()
+    await consumer.start()
+    await upstream.tell(STARTED, "bad")
+    await upstream.tell(STARTED, "good")
+    await at_head(consumer, upstream)
+    assert attempts == 3
+    assert await consumer.dead_reasons() == ["handler-failed"]
+
+
+@pytest.mark.proves("I5", "I9")
+async def test_redis_wiped_while_an_event_is_in_a_handler(replica: MakeReplica, upstream: Upstream) -> None:
+    consumer = await replica()
+    entered, blocked = asyncio.Event(), asyncio.Event()
+
+    @consumer.consumer.on(TicketStarted)
+    async def handler(tx: Transaction, event: CloudEvent[TicketStarted]) -> None:
+        entered.set()
+        await blocked.wait()
+        await note_effect(tx, event)
+
+    consumer.consumer.ignore_rest()
+    await consumer.start()
+    await upstream.tell(STARTED)
+    await entered.wait()
+    term = consumer.consumer._present_terms()
+    await upstream.relay.stop()
+    await upstream.connections.commands.flushdb()
+
+    def cut_off() -> bool:
+        now = consumer.consumer._present_terms()
+        return any(now) and now != term
+
+    await eventually(cut_off, within=20, what="another term has begun")
+    blocked.set()
+    await at_head(consumer, upstream)
+    assert await consumer.effects() == [("o-1", 1, 1)]
+
+
+async def test_what_one_replica_let_pass_beyond_a_gap_another_knows(replica: MakeReplica) -> None:
+    one, two = Inbox((await replica()).database, KITCHEN), Inbox((await replica()).database, KITCHEN)
+    await one.save_position(1, {3: "e-3", 4: "e-4"})
+    assert await two.load() == (1, [3, 4])
+    await two.save_position(4, {})
+    await one.save_position(2, {})
+    assert await two.load() == (4, []), "never back"
+
+
+async def cut_out(upstream: Upstream, *, of: int, lost: list[int]) -> None:
+    """Wait for that many entries, and delete some of them."""
+
+    async def all_there() -> bool:
+        return await upstream.connections.commands.xlen(KITCHEN) == of
+
+    await eventually(all_there, within=20)
+    entries: Any = await upstream.connections.commands.xrange(KITCHEN)
+    await upstream.connections.commands.xdel(KITCHEN, *(entries[index][0] for index in lost))

@@ -4,20 +4,24 @@ import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from sqlalchemy import text
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pizzeria_chassis.conflicts import unavailable_errors
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import DatabaseUnavailable
+from pizzeria_chassis.ids import new_id
+from pizzeria_chassis.tables import relay_lead
 
 __all__ = ["Leadership", "leadership_for"]
 
 RELAY_LOCK: Final = 6_073_022
 SILENCE_SECONDS: Final = 10
+TERM: Final = timedelta(seconds=3)
 
 
 class Leadership(Protocol):
@@ -47,30 +51,59 @@ def leadership_for(database: Database) -> Leadership:
 
 
 class _FileLeadership:
-    """A lock on a file beside the SQLite file; the kernel frees it when the process dies, however it dies."""
+    """A term in a row of the SQLite database, and a lock on a file beside it.
+
+    Positions are given in transactions that check the row, so whoever lost the lead cannot commit. The
+    file's lock only makes it quick: the kernel frees it the moment the holder dies, and whoever gets it need
+    not wait until the term runs out. A holder that is paused keeps the file's lock and loses the term.
+    """
 
     def __init__(self, database: Database, file: Path) -> None:
         self._database = database
         self._path = file.with_name(f"{file.name}.relay.lock")
+        self._holder = new_id()
         self._descriptor: int | None = None
 
     async def acquire(self) -> bool:
-        if self._descriptor is None:
-            self._descriptor = self._lock()
-        return self._descriptor is not None
+        locked = self._lock()
+        async with self._database.read() as session:
+            if not self._is_free((await session.execute(select(relay_lead))).one_or_none(), locked=locked):
+                self._unlock()
+                return False
+        async with self._write() as connection:
+            if not self._is_free((await connection.execute(select(relay_lead))).one_or_none(), locked=locked):
+                self._unlock()
+                return False
+            await connection.execute(delete(relay_lead))
+            term = {"id": 1, "holder": self._holder, "locked": locked, "until": self._end_of_term()}
+            await connection.execute(insert(relay_lead).values(term))
+        return True
 
-    def _lock(self) -> int | None:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            # flock belongs to this open file, so two relays of one process exclude each other as well.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
+    def _is_free(self, row: Any, *, locked: bool) -> bool:
+        return (
+            row is None
+            or row.holder == self._holder
+            or (locked and row.locked)  # the holder had this lock: it has died or stepped down
+            or row.until <= self._database.clock.now()
+        )
+
+    def _end_of_term(self) -> datetime:
+        return self._database.clock.now() + TERM
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
+        async with self._write() as connection:
+            extended = await connection.execute(
+                update(relay_lead)
+                .where(relay_lead.c.holder == self._holder)
+                .values(until=self._end_of_term(), locked=self._lock())
+            )
+            if extended.rowcount == 0:
+                raise DatabaseUnavailable("The relay's term ran out, and another replica leads.")
+            yield connection
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
         async with (
             self._database.connect(self._database.engines.writer) as connection,
             connection.begin(),
@@ -78,9 +111,26 @@ class _FileLeadership:
             yield connection
 
     async def confirm(self) -> None:
-        """Nothing takes the lock from a living process."""
+        async with self.begin():
+            pass
 
     async def release(self) -> None:
+        self._unlock()
+
+    def _lock(self) -> bool:
+        """Take the lock on the file, if nobody has it; returns whether it is ours."""
+        if self._descriptor is None:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                # flock belongs to this open file, so two relays of one process exclude each other as well.
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            self._descriptor = descriptor
+        return True
+
+    def _unlock(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     MetaData,
@@ -19,7 +20,7 @@ from sqlalchemy import (
 
 from pizzeria_chassis.columns import BigId, UtcDateTime
 
-__all__ = ["inbox", "inbox_position", "metadata", "outbox"]
+__all__ = ["inbox", "inbox_position", "metadata", "outbox", "relay_lead"]
 
 metadata: Final = MetaData()
 
@@ -75,4 +76,15 @@ inbox_position: Final = Table(
     # Every event of the stream up to here is applied, ignored or dead.
     Column("position", BigInteger, nullable=False),
     PrimaryKeyConstraint("stream", name="pk_inbox_position"),
+)
+
+# Used on SQLite only; PostgreSQL has advisory locks.
+relay_lead: Final = Table(
+    "relay_lead",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("holder", String(36), nullable=False),
+    # Whether the holder has the lock on the file as well, so that whoever gets that lock knows of its death.
+    Column("locked", Boolean, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
 )

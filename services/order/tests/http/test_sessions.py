@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+from rediscore.testing import eventually
 
 from services.order.tests.harness import Guest, House
 
@@ -40,6 +41,16 @@ async def test_signing_out_everywhere_holds_at_every_replica(house: House, guest
 async def test_a_session_runs_out(house: House) -> None:
     guest = await house.guest(await house.open(session_days=0.000001))
     assert (await guest.until_signed_out()).status_code == 401
+
+
+async def test_what_has_run_out_is_deleted(house: House) -> None:
+    guest = await house.guest(await house.open(idempotency_hours=0.00001))
+    assert (await guest.order(key="k")).status_code == 201
+    other = await house.guest(await house.open(session_days=0.000001))
+    await other.until_signed_out()
+    await house.open()  # tidies up at its start, and every hour
+    await eventually(lambda: house.rows("SELECT customer_id FROM sessions") == [(guest.id,)])
+    assert house.rows("SELECT count(*) FROM idempotency") == [(0,)]
 
 
 async def test_staff_are_no_guests(guest: Guest) -> None:

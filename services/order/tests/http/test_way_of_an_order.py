@@ -203,7 +203,7 @@ async def test_the_journey_tells_everything_in_one_trace(house: House, guest: Gu
     assert lines == sorted(lines, key=lambda line: line["time"])
 
 
-@pytest.mark.proves("I5")
+@pytest.mark.proves("I9")
 async def test_duplicates_and_lost_events_have_their_effect_once(house: House, guest: Guest) -> None:
     order_id = await guest.placed()
     await guest.until_status(order_id, "confirmed")
