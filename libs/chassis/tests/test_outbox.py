@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -160,14 +161,15 @@ async def test_two_relays_are_never_at_work_together(
 
 
 @pytest.mark.proves("I5")
-async def test_a_paused_leader_loses_the_lead_on_postgresql(
-    postgres_url: str,
+async def test_a_paused_leader_loses_the_lead(
+    database_url: str,
     open_database: Callable[..., Database],
     own_connections: RedisConnections,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pizzeria_chassis.leadership.SILENCE_SECONDS", 1)
-    database, replica = open_database(postgres_url), open_database(postgres_url)
+    monkeypatch.setattr("pizzeria_chassis.leadership.TERM", timedelta(seconds=1))
+    database, replica = open_database(database_url), open_database(database_url)
     await create_chassis_tables_now(database)
     paused = Relay(database, own_connections, streams=[KITCHEN])
     assert not await paused._round()
