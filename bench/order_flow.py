@@ -40,12 +40,17 @@ BODY = {
 
 @dataclass(frozen=True)
 class Usage:
-    """What was used since the start, summed over all processes of the pizzeria."""
+    """What was used since the start."""
 
     at: float
     commands: int
     transactions: int | None
-    cpu_seconds: float
+    cpu: dict[str, float]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all processes of the pizzeria together."""
+        return sum(self.cpu.values())
 
 
 @dataclass
@@ -112,8 +117,8 @@ class Shop:
 
     async def usage(self) -> Usage:
         commands = (await self._store.info("stats"))["total_commands_processed"]
-        processes = [psutil.Process(pid) for pid in self._supervisor.pids.values() if pid]
-        cpu = sum(sum(process.cpu_times()[:2]) for process in processes)
+        pids = {name: pid for name, pid in self._supervisor.pids.items() if pid}
+        cpu = {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}
         return Usage(time.perf_counter(), commands, await self._transactions(), cpu)
 
     async def _transactions(self) -> int | None:
@@ -229,6 +234,10 @@ async def measure(count: int, rate: float, seconds: float) -> dict[str, Any]:
         },
         "idle_per_second": per_second(idle),
         "per_order": per_order(before, after, idle, len(loaded.claimable)),
+        "cpu_ms_per_order": {
+            name: round((after.cpu[name] - used) * 1000 / len(loaded.claimable), 1)
+            for name, used in before.cpu.items()
+        },
         "memory_mb": {**memory, "all": round(sum(memory.values()), 1)},
     }
 
@@ -259,10 +268,11 @@ def print_table(found: dict[str, Any], console: Console) -> None:
     cost = Table("", "Redis commands", "SQL transactions", "CPU ms", title="Cost, whole system")
     for label, key in (("per order", "per_order"), ("idle, per second", "idle_per_second")):
         cost.add_row(label, *("-" if value is None else f"{value:g}" for value in found[key].values()))
-    memory = Table("process", "MB", title="Resident memory")
+    processes = Table("process", "CPU ms per order", "MB resident", title="Processes, idle work included")
     for name, megabytes in found["memory_mb"].items():
-        memory.add_row(name, f"{megabytes:.0f}")
-    for table in (times, cost, memory):
+        spent = found["cpu_ms_per_order"].get(name)
+        processes.add_row(name, "" if spent is None else f"{spent:.1f}", f"{megabytes:.0f}")
+    for table in (times, cost, processes):
         console.print(table)
 
 

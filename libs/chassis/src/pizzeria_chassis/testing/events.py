@@ -58,6 +58,7 @@ class Upstream:
             )
         )
         self.away = False
+        self.refused = 0
 
     async def tell(self, payload: Payload, subject: str = "o-1") -> RawEvent:
         async def work(tx: Transaction) -> CloudEvent[Any]:
@@ -77,6 +78,7 @@ class Upstream:
         class Switch(httpx.AsyncBaseTransport):
             async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
                 if upstream.away:
+                    upstream.refused += 1
                     raise httpx.ConnectError("refused")
                 return await inner.handle_async_request(request)
 
