@@ -125,11 +125,11 @@ async def replica(
     """Make replicas of the consuming service, which share a database; stopped at the end."""
     made: list[Replica] = []
 
-    async def make(**options: int) -> Replica:
+    async def make(*, partitions: int = 1) -> Replica:
         database = open_database(database_url, source="/pizzeria/order")
         if not made:
             await prepare(database)
-        made.append(Replica(database, own_redis, upstream.transport(), **options))
+        made.append(Replica(database, own_redis, upstream.transport(), partitions=partitions))
         return made[-1]
 
     yield make

@@ -19,7 +19,14 @@ from pizzeria_chassis.settings import ServiceSettings
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-__all__ = ["configure_logging", "continue_trace", "current_trace_id", "current_traceparent"]
+__all__ = [
+    "configure_logging",
+    "continue_trace",
+    "current_trace_id",
+    "current_traceparent",
+    "stop_tracing",
+    "trace_headers",
+]
 
 _propagator: Final = TraceContextTextMapPropagator()
 

@@ -1,10 +1,11 @@
 """An upstream service and replicas of a service that consumes it, for tests of the inbox."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 import httpx
 from fastapi import FastAPI
-from pizzeria_contracts.events import Payload
+from pizzeria_contracts.events import OrderReady, Payload, TicketCompleted, TicketStarted
 from pizzeria_contracts.streams import KITCHEN
 from pydantic import SecretStr
 from rediscore.client import RedisConnections
@@ -13,6 +14,7 @@ from rediscore.retry import Backoff
 from rediscore.settings import RedisSettings
 from rediscore.streams import ReliableStreams, RetryPolicy, dead_stream, encode_entry
 from rediscore.streams.event import CloudEvent, RawEvent
+from rediscore.testing import eventually
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 
 from pizzeria_chassis.app import Service, create_app
@@ -22,9 +24,26 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.feed import FeedClient, feed_router
 from pizzeria_chassis.history import outbox_state
 from pizzeria_chassis.inbox import inbox_states
+from pizzeria_chassis.metrics import EventMetrics
 from pizzeria_chassis.outbox import Relay
 from pizzeria_chassis.testing import TOKENS, create_chassis_tables_now
 from pizzeria_chassis.transaction import Transaction
+
+__all__ = [
+    "DONE",
+    "STARTED",
+    "MakeReplica",
+    "Replica",
+    "Upstream",
+    "at_head",
+    "cut_out",
+    "effects",
+    "handle_all",
+    "in_sequence",
+    "note_effect",
+    "prepare",
+    "tell_orders",
+]
 
 effects = Table(
     "effects",
@@ -37,8 +56,8 @@ effects = Table(
 )
 """What handlers did. Nothing here hinders an event from having its effect twice, so doubles show."""
 
-
-__all__ = ["Replica", "Upstream", "effects", "note_effect", "prepare"]
+STARTED = TicketStarted(ticket_id="t-1", station_id="oven-1")
+DONE = TicketCompleted(ticket_id="t-1", station_id="oven-1", seconds=1.5)
 
 
 class Upstream:
@@ -101,6 +120,7 @@ class Replica:
         transport: httpx.AsyncBaseTransport,
         *,
         partitions: int = 1,
+        metrics: EventMetrics | None = None,
     ) -> None:
         self.database = database
         self.connections = RedisConnections(settings)
@@ -111,6 +131,7 @@ class Replica:
             stream=KITCHEN,
             feed=FeedClient("http://kitchen", SecretStr(TOKENS["service"]), transport=transport),
             partitions=partitions,
+            metrics=metrics,
             retry=RetryPolicy(max_attempts=3, backoff=Backoff(0.02, 0.1)),
         )
 
@@ -143,6 +164,9 @@ class Replica:
         return [fields[b"reason"].decode() for _, fields in letters]
 
 
+MakeReplica = Callable[..., Awaitable[Replica]]
+
+
 async def note_effect(tx: Transaction, event: CloudEvent[Any]) -> None:
     """A handler: its effect is a row."""
     await tx.session.execute(
@@ -156,3 +180,46 @@ async def prepare(database: Database) -> None:
     await create_chassis_tables_now(database)
     async with database.connect(database.engines.writer) as connection, connection.begin():
         await connection.run_sync(effects.metadata.create_all)
+
+
+def handle_all(replica: Replica) -> None:
+    """Started and completed have an effect, everything else passes."""
+    replica.consumer.on(TicketStarted)(note_effect)
+    replica.consumer.on(TicketCompleted)(note_effect)
+    replica.consumer.ignore_rest()
+
+
+async def at_head(replica: Replica, upstream: Upstream) -> None:
+    """Wait until all that the upstream told is applied, ignored or dead."""
+
+    async def there() -> bool:
+        return await replica.position() == await upstream.head()
+
+    await eventually(there, within=30, what="position = head")
+
+
+async def tell_orders(upstream: Upstream, count: int, subjects: int = 3) -> None:
+    """Tell ``count`` events, every second of them one that ``handle_all`` handles."""
+    for number in range(count):
+        await upstream.tell(STARTED if number % 2 else OrderReady(), f"o-{number % subjects}")
+
+
+def in_sequence(effects: list[tuple[str, int, int]]) -> bool:
+    """Return whether the effects on each subject came in the order of its events."""
+    last: dict[str, int] = {}
+    for subject, sequence, _ in effects:
+        if sequence <= last.get(subject, 0):
+            return False
+        last[subject] = sequence
+    return True
+
+
+async def cut_out(upstream: Upstream, *, of: int, lost: list[int]) -> None:
+    """Wait for that many entries, and delete some of them."""
+
+    async def all_there() -> bool:
+        return await upstream.connections.commands.xlen(KITCHEN) == of
+
+    await eventually(all_there, within=20)
+    entries: Any = await upstream.connections.commands.xrange(KITCHEN)
+    await upstream.connections.commands.xdel(KITCHEN, *(entries[index][0] for index in lost))
