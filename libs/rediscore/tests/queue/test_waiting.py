@@ -222,13 +222,13 @@ async def test_waiter_cancelled_on_its_way_out_gives_back_what_it_has(
     make_queue: MakeQueue, queue: PriorityQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy
 ) -> None:
     """A due entry is claimed while the marker is still being watched; ending that takes a moment."""
-    await queue.add("a", delay=timedelta(seconds=1))
+    await queue.add("a", delay=timedelta(seconds=3))
     waiting = waiter(make_queue(through_proxy))
     await eventually(lambda: len(fault_proxy.links) == 2)  # one of them watches the marker
     fault_proxy.latency = 0.15
 
     # The watch is over, so the answer has arrived; the wake-up is being passed on.
-    await eventually(lambda: len(fault_proxy.links) == 1, every=0.001)
+    await eventually(lambda: len(fault_proxy.links) == 1, every=0.001, within=10)
     assert waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
