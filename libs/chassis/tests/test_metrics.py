@@ -4,7 +4,7 @@ import pytest
 from fastapi import APIRouter
 from pizzeria_chassis.app import Service, create_app
 from pizzeria_chassis.auth import Authenticator
-from pizzeria_chassis.metrics import EventMetrics
+from pizzeria_chassis.metrics import DatabaseMetrics, EventMetrics
 from pizzeria_chassis.outbox import Relay
 from pizzeria_chassis.settings import Staff
 from pizzeria_chassis.testing import TOKENS, caller
@@ -69,3 +69,17 @@ async def test_outbox_and_inbox_tell_what_they_did(
     await eventually(lambda: shown('inbox_lag_events{stream="kitchen.events"} 0.0'), within=20)
     assert shown("outbox_relay_leading 1.0")
     await consumer.stop()
+
+
+@pytest.mark.proves("R20")
+async def test_transactions_are_counted_by_kind(sqlite_url: str, open_database: object) -> None:
+    assert callable(open_database)
+    registry = CollectorRegistry()
+    database = open_database(sqlite_url)
+    DatabaseMetrics(database, registry)
+    await prepare(database)
+    before = registry.get_sample_value("database_transactions_total", {"kind": "write"}) or 0
+    await database.transact(lambda tx: tx.append(TicketStarted(ticket_id="t", station_id="s"), subject="o"))
+    await database.ping()
+    assert registry.get_sample_value("database_transactions_total", {"kind": "write"}) == before + 1
+    assert registry.get_sample_value("database_transactions_total", {"kind": "read"}) == 1

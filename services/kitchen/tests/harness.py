@@ -292,11 +292,11 @@ class Hands:
         self.client = client
 
     async def claim(
-        self, station: str = "oven-1", *, wait: float = 5, key: str | None = None
+        self, station: str = "oven-1", *, wait: float = 5, key: str | None = None, patience: float = 30
     ) -> httpx.Response:
         headers = {"Idempotency-Key": key} if key else {}
         return await self.client.post(
-            f"/stations/{station}/claim", json={"wait_seconds": wait}, headers=headers
+            f"/stations/{station}/claim", json={"wait_seconds": wait}, headers=headers, timeout=patience
         )
 
     async def take(self, station: str = "oven-1", *, wait: float = 5) -> Json:

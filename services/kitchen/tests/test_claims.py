@@ -4,6 +4,7 @@ import asyncio
 import time
 from functools import partial
 
+import httpx
 import pytest
 from rediscore.testing import eventually
 
@@ -134,3 +135,14 @@ async def test_a_claim_that_waits_ends_when_the_kitchen_stops(kitchens: Kitchens
     await kitchens.kitchens.pop().stop()
     assert (await waiting).status_code == 204
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.proves("P8")
+async def test_a_cook_who_hung_up_takes_no_ticket(make_kitchens: Make) -> None:
+    kitchens: Kitchens = await make_kitchens()
+    hands = Hands(await kitchens.open())
+    with pytest.raises(httpx.ReadTimeout):
+        await hands.claim("oven-1", wait=20, patience=0.3)
+    order_id = await kitchens.order()
+    ticket = await hands.take("oven-2", wait=5)  # half a lease: nobody's lease has to run out first
+    assert ticket["order_id"] == order_id

@@ -21,7 +21,7 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import ChassisError, DatabaseUnavailable
 from pizzeria_chassis.feed import FeedClient, feed_router
 from pizzeria_chassis.health import Check, Component
-from pizzeria_chassis.metrics import EventMetrics
+from pizzeria_chassis.metrics import DatabaseMetrics, EventMetrics
 from pizzeria_chassis.migrations import migrate
 from pizzeria_chassis.outbox import Relay
 from pizzeria_chassis.positions_router import positions_router
@@ -69,6 +69,7 @@ class Chassis:
             retriable_constraints=retriable_constraints,
             clock=self.clock,
         )
+        DatabaseMetrics(self.database, self.registry)
         self.streams = ReliableStreams(self.connections, group=name, keys=self.keys, registry=self.registry)
         self.authenticator = Authenticator(settings.tokens)
         self._package = package

@@ -54,6 +54,8 @@ class Database:
         self._attempts = attempts
         self._backoff = backoff or Backoff(0.005, 0.2)
         self._listeners: list[Callable[[], None]] = []
+        self.transactions = {"read": 0, "write": 0}
+        """Begun so far, the relay's and those that were rolled back included."""
 
     def on_events_committed(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each commit that appended events; the relay uses it as a nudge."""
@@ -129,6 +131,7 @@ class Database:
     @asynccontextmanager
     async def connect(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         """Yield a connection of ``engine``; what says "out of reach" comes out as DatabaseUnavailable."""
+        self.transactions["write" if engine is self.engines.writer else "read"] += 1
         async with _slot(self.engines.slots(engine)):
             connection = await self.open(engine)
             try:

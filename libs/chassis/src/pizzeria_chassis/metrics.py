@@ -1,15 +1,19 @@
 """Metrics of a service, for Prometheus."""
 
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from pizzeria_chassis.auth import Principal, require
+from pizzeria_chassis.database import Database
 
-__all__ = ["EventMetrics", "HttpMetrics", "metrics_router"]
+__all__ = ["DatabaseMetrics", "EventMetrics", "HttpMetrics", "metrics_router"]
 
 _BUCKETS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -28,6 +32,20 @@ class HttpMetrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         self._duration.labels(method, route, str(status)).observe(seconds)
+
+
+class DatabaseMetrics(Collector):
+    """Transactions by kind, as the database counts them."""
+
+    def __init__(self, database: Database, registry: CollectorRegistry) -> None:
+        self._database = database
+        registry.register(self)
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        family = CounterMetricFamily("database_transactions", "Transactions begun.", labels=["kind"])
+        for kind, count in self._database.transactions.items():
+            family.add_metric([kind], count)
+        return [family]
 
 
 class EventMetrics:

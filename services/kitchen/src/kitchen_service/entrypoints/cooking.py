@@ -21,6 +21,7 @@ from kitchen_service.entrypoints.parameters import (
     decode_mark,
     encode_mark,
 )
+from kitchen_service.entrypoints.waiting import nobody_waits
 
 Token = Annotated[int, Field(ge=1, lt=2**63)]
 _ROLES = problems(_401="Unknown token.", _403="Wrong role.")
@@ -79,12 +80,13 @@ def cooking_router(kitchen: Kitchen) -> APIRouter:
         request: Request, station_id: Slug, _: Cook, body: Claim | None = None, key: Key = None
     ) -> HeldTicket | Response:
         """Take the next ticket, under a lease. While it is held, the same Idempotency-Key gives it again."""
-        ticket = await commands.claim_ticket(
-            station_id,
-            claim_id=f"{station_id}:{key or new_id()}",
-            wait=timedelta(seconds=(body or Claim()).wait_seconds),
-            stopping=request.app.state.stopping,
-        )
+        async with nobody_waits(request) as ended:
+            ticket = await commands.claim_ticket(
+                station_id,
+                claim_id=f"{station_id}:{key or new_id()}",
+                wait=timedelta(seconds=(body or Claim()).wait_seconds),
+                stopping=ended,
+            )
         return Response(status_code=204) if ticket is None else HeldTicket.of(ticket)
 
     @router.post("/tickets/{ticket_id}/extend", responses=_LEASE)
