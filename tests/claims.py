@@ -4,8 +4,8 @@ Collects every test that carries `@pytest.mark.proves("R16", "I3")`, prints the 
 it with what the documents claim. Exit code 1 when README.md or docs/ claim something that no test
 proves, name a test that does not exist, or when a mark carries no such id.
 
-A claim is a table row whose first cell is an id (I1 ..., P1 ..., R1 ...); a named test is
-`path/test_x.py::test_y` or `path/test_x.py`, in backticks, anywhere in those documents.
+A claim is a table row whose first cell is an id (I1 ..., P1 ..., R1 ..., a property such as LK3); a
+named test is `path/test_x.py::test_y` or `path/test_x.py`, in backticks, anywhere in those documents.
 """
 
 import argparse
@@ -22,8 +22,9 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-ID = re.compile(r"[IPR][1-9]\d?")
-CLAIM_ROW = re.compile(r"^\|\s*\**([IPR][1-9]\d?)\**\s*\|", re.MULTILINE)
+_ID = r"(?:(?:I|P|R|T|C|LK|CB|RL|SE|LB|Q|X)[1-9]\d?|CLUSTER)"
+ID = re.compile(_ID)
+CLAIM_ROW = re.compile(rf"^\|\s*\**({_ID})\**\s*\|", re.MULTILINE)
 NAMED_TEST = re.compile(r"`((?:[\w.-]+/)*test_\w+\.py(?:::\w+)*)`")
 
 
@@ -112,7 +113,8 @@ def print_table(claims: Claims, proofs: Proofs, console: Console) -> None:
 
 
 def _by_letter_and_number(name: str) -> tuple[str, int]:
-    return name[:1], int(name[1:]) if name[1:].isdigit() else 0
+    letters = name.rstrip("0123456789")
+    return letters, int(name[len(letters) :] or 0)
 
 
 def main(arguments: Iterable[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from rediscore.scripts import Script
 pytestmark = pytest.mark.proves("R21")
 
 FILES = sorted(Path(rediscore.__file__).parent.rglob("*.lua"))
-LIBRARIES = {"lib.lua"}
+LIBRARIES = {"lib.lua", "once.lua"}
 
 
 def code(file: Path) -> str:
@@ -21,7 +21,7 @@ def code(file: Path) -> str:
 async def test_runs_and_survives_script_flush(connections: RedisConnections, key_prefix: str) -> None:
     script = Script("probe", "return {KEYS[1], ARGV[1]}", "0" * 40)
 
-    assert await script(connections.commands, keys=[key_prefix], args=[b"\xff"]) == [
+    assert await script(connections, keys=[key_prefix], args=[b"\xff"]) == [
         key_prefix.encode(),
         b"\xff",
     ]

@@ -9,7 +9,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
+from rediscore.invalidation import Invalidations
+from rediscore.retry import run_idempotent
+from rediscore.scripts import Argument
 from rediscore.settings import RedisSettings
+from rediscore.tracking import TrackingFeed
 
 BLOCK_MARGIN = 2.0
 """Seconds that the reply to a blocking command may be late before the connection counts as dead."""
@@ -51,20 +55,41 @@ class _TLSConnection(_CheckedWrites, SSLConnection):
 class RedisConnections:
     """Clients for one Redis: a bounded pool for commands, own pools for commands that block.
 
-    Making it does no I/O; connections open when used. No client retries by itself: a command that
-    fails raises redis-py's ConnectionError or TimeoutError, and whoever sent it knows whether it may
-    be sent again (`rediscore.retry.run_idempotent`). Replies are bytes, in the shapes of RESP2.
+    Making it does no I/O; connections open when used. Nothing is sent twice by itself: a command that
+    fails raises redis-py's ConnectionError or TimeoutError, which says nothing about whether the server
+    acted. Who knows that a second sending is harmless says so (`execute(..., idempotent=True)`).
     """
 
     def __init__(self, settings: RedisSettings) -> None:
         self.settings = settings
         self._commands = self._client(settings.socket_timeout, settings.pool_size, settings.pool_timeout)
         self._blocking: dict[float, Redis] = {}
+        self._tracking: TrackingFeed | None = None
+
+    async def execute(self, *command: Argument, idempotent: bool = False) -> Any:
+        """Send one command that answers at once; its reply as it came (RESP3, bytes). One round trip.
+
+        Args:
+            command: name and arguments; for a command of two words, both: `"CLIENT", "INFO"`.
+            idempotent: it is a read, or carries a token or a natural key, so it is sent again when the
+                connection fails, within the retries and the seconds of the settings.
+
+        Raises: redis-py's ConnectionError or TimeoutError when it was not answered: a command that
+            changes something may or may not have been done. ResponseError when the server refuses it.
+        """
+        if idempotent:
+            return await run_idempotent(lambda: self._once(*command), policy=self.settings.retry)
+        return await self._once(*command)
+
+    async def _once(self, *command: Argument) -> Any:
+        return await self._commands.execute_command(*command)  # type: ignore[no-untyped-call]
 
     @property
     def commands(self) -> Redis:
-        """For everything that answers at once. When all connections are busy, callers wait up to
-        `pool_timeout` seconds for one, then get a ConnectionError."""
+        """redis-py's own client, for what `execute` is too plain for: pipelines, replies in its shapes.
+
+        When all connections are busy, callers wait up to `pool_timeout` seconds for one, then get a
+        ConnectionError."""
         return self._commands
 
     def blocking(self, block_seconds: float) -> Redis:
@@ -82,6 +107,13 @@ class RedisConnections:
             self._blocking[block_seconds] = client
         return client
 
+    @property
+    def invalidations(self) -> Invalidations:
+        """Which keys others change; opens its connection when somebody watches."""
+        if self._tracking is None:
+            self._tracking = TrackingFeed(self)
+        return self._tracking
+
     async def ping(self, timeout: float = 1.0) -> None:
         """One round trip, once, within `timeout` seconds.
 
@@ -92,6 +124,8 @@ class RedisConnections:
 
     async def aclose(self) -> None:
         """Close every connection of every client made here."""
+        if self._tracking is not None:
+            await self._tracking.aclose()
         blocking, self._blocking = list(self._blocking.values()), {}
         for client in (self._commands, *blocking):
             await client.aclose()

@@ -6,14 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 _INCLUDE = re.compile(r"^-- @include (\S+)$", re.MULTILINE)
 
 Argument = str | bytes | int | float
+
+
+class Executor(Protocol):
+    """Whatever sends one command and gives its reply; `RedisConnections` is one."""
+
+    async def execute(self, *command: Argument, idempotent: bool = False) -> Any:
+        """See `RedisConnections.execute`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +41,37 @@ class Script:
 
         Args:
             package: dotted name, e.g. `"rediscore.queue"`.
-            name: file in the folder of the package, e.g. `"lua/claim.lua"`; includes lie beside it.
+            name: file in the folder of the package, e.g. `"lua/claim.lua"`; includes lie beside it, or,
+                with a leading slash, in the folder `lua` of rediscore: `-- @include /once.lua`.
         """
         folder, _, file = name.rpartition("/")
         place = resources.files(package)
         if folder:  # Python 3.13 takes no empty name
             place = place.joinpath(folder)
+        shared = resources.files("rediscore").joinpath("lua")
 
         def text(file: str) -> str:
-            return place.joinpath(file).read_text(encoding="utf-8")
+            source = shared.joinpath(file[1:]) if file.startswith("/") else place.joinpath(file)
+            return source.read_text(encoding="utf-8")
 
         source = _INCLUDE.sub(lambda include: text(include[1]), text(file))
         # The server names scripts by SHA-1; nothing rests on its strength.
         return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
-    async def __call__(self, client: "Redis", *, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
-        """Run it: one round trip; one more when the server forgot it (restart, SCRIPT FLUSH)."""
+    async def __call__(
+        self,
+        executor: Executor,
+        *,
+        keys: Sequence[str],
+        args: Sequence[Argument] = (),
+        idempotent: bool = False,
+    ) -> Any:
+        """Run it: one round trip; one more when the server forgot it (restart, SCRIPT FLUSH).
+
+        Args:
+            idempotent: a second run does no harm, so it is sent again when the connection fails.
+        """
         try:
-            return await client.evalsha(self.sha, len(keys), *keys, *args)
+            return await executor.execute("EVALSHA", self.sha, len(keys), *keys, *args, idempotent=idempotent)
         except NoScriptError:
-            return await client.eval(self.source, len(keys), *keys, *args)
+            return await executor.execute("EVAL", self.source, len(keys), *keys, *args, idempotent=idempotent)

@@ -115,6 +115,12 @@ class RedisSettings(BaseSettings):
         return f"{'rediss' if self.tls else 'redis'}://{self.host}:{self.port}/{self.db}"
 
     @property
+    def repeat_ms(self) -> int:
+        """How long the server must recognise a request that is sent again: no sender tries for longer."""
+        patience = self.retry_budget + 2 * (self.pool_timeout + self.connect_timeout + self.socket_timeout)
+        return round(patience * 1000)
+
+    @property
     def retry(self) -> RetryBudget:
         """How long reads and repeatable operations are tried."""
         backoff = Backoff(self.backoff_initial, self.backoff_maximum)

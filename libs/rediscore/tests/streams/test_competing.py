@@ -106,6 +106,6 @@ async def test_consumers_that_are_gone_are_forgotten_unless_they_hold_something(
     for name in ("gone", "me"):
         await kit.commands.xgroup_createconsumer(kit.stream, kit.group, name)
     forget = Script.load("rediscore.streams.lua", "forget_consumers.lua")
-    assert await forget(kit.commands, keys=[kit.stream], args=[kit.group, "me", 0]) == 1
+    assert await forget(kit.connections, keys=[kit.stream], args=[kit.group, "me", 0]) == 1
     left = {info["name"] for info in await kit.commands.xinfo_consumers(kit.stream, kit.group)}
     assert left == {b"holds", b"me"}

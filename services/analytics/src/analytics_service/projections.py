@@ -78,7 +78,7 @@ class Projections:
             len(pizzas) // 2, *pizzas, len(hours) // 2, *hours,
         ]  # fmt: skip
         keys = [self._state, self._popularity, self._hours]
-        return bool(await _APPLY(self._connections.commands, keys=keys, args=arguments))
+        return bool(await _APPLY(self._connections, keys=keys, args=arguments))
 
     async def popular(self, limit: int) -> list[tuple[str, int]]:
         """The most ordered pizzas and how many of each; equals by id. One round trip."""

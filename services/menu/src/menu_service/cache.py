@@ -40,7 +40,7 @@ class MenuCache:
 
     async def put(self, revision: int, body: bytes) -> bool:
         """Keep this copy unless a newer one is there; False when not kept. One round trip."""
-        put = _PUT(self._connections.commands, keys=[self._key], args=[revision, body, self._ttl_ms])
+        put = _PUT(self._connections, keys=[self._key], args=[revision, body, self._ttl_ms])
         return bool(await self._ask(put))
 
     async def _ask(self, question: Awaitable[object]) -> object:

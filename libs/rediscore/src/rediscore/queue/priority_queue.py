@@ -248,7 +248,7 @@ class PriorityQueue:
         script = Script.load("rediscore.queue", f"lua/{verb}.lua")
         now: Argument = self._now_ms() if self._now_ms is not None else ""
         return await run_idempotent(
-            lambda: script(self._connections.commands, keys=self._keys, args=[now, *self._limits, *args]),
+            lambda: script(self._connections, keys=self._keys, args=[now, *self._limits, *args]),
             policy=self._connections.settings.retry,
         )
 

@@ -100,7 +100,7 @@ class CompetingReader(Reader):
     async def _forget_consumers(self) -> None:
         settings = self._settings
         await _FORGET(
-            settings.connections.commands,
+            settings.connections,
             keys=[settings.stream],
             args=[settings.group, settings.consumer, _FORGOTTEN_AFTER_MS],
         )

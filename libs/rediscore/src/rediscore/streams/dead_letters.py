@@ -90,7 +90,7 @@ class DeadLetters:
         fields += ["attempts", str(letter.attempts), "original_id", letter.original_id]
         fields += ["entry", letter.entry, "time", letter.time.isoformat()]
         written = await _WRITE(
-            self._connections.commands,
+            self._connections,
             keys=[dead_stream(self._stream), self._failures_key, lease.key if lease else self._failures_key],
             args=[
                 lease.token if lease else "",

@@ -51,9 +51,7 @@ class PartitionLease:
         One round trip, safe to send twice.
         """
         asked = self._clock.monotonic()
-        wait: int = await _ACQUIRE(
-            self._connections.commands, keys=[self.key], args=[self.token, self.ttl_ms]
-        )
+        wait: int = await _ACQUIRE(self._connections, keys=[self.key], args=[self.token, self.ttl_ms])
         if wait == 0:
             self.extended(asked)
         return wait / 1000
@@ -64,14 +62,14 @@ class PartitionLease:
         Raises: LeaseLost when it ran out, was wiped, or another holds it.
         """
         asked = self._clock.monotonic()
-        if not await _RENEW(self._connections.commands, keys=[self.key], args=[self.token, self.ttl_ms]):
+        if not await _RENEW(self._connections, keys=[self.key], args=[self.token, self.ttl_ms]):
             raise self.lost()
         self.extended(asked)
 
     async def release(self) -> None:
         """Give it back, so that a stand-by takes over at its next poll. One round trip."""
         self._valid_until = float("-inf")
-        await _RELEASE(self._connections.commands, keys=[self.key], args=[self.token])
+        await _RELEASE(self._connections, keys=[self.key], args=[self.token])
 
     def extended(self, asked: float) -> None:
         """A script that checks and extends the lease succeeded; it was sent at this monotonic time."""

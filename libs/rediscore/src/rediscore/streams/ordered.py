@@ -85,7 +85,7 @@ class OrderedReader(Reader):
         """Deliver new entries to us; returns their ids. One round trip, which extends the lease too."""
         asked = self._settings.clock.monotonic()
         entries = await _READ(
-            self._settings.connections.commands,
+            self._settings.connections,
             keys=[self._settings.stream, lease.key],
             args=[lease.token, lease.ttl_ms, self._settings.group, self._settings.consumer, count],
         )

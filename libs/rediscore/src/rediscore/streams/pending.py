@@ -63,7 +63,7 @@ class PendingList:
         Raises: LeaseLost.
         """
         reply = await _CLAIM(
-            self._connections.commands,
+            self._connections,
             keys=[self._stream, self._failures_key, lease.key if lease else self._failures_key],
             args=[
                 lease.token if lease else "",

@@ -64,5 +64,5 @@ class StreamPublisher:
         """
         if keep < 1:
             raise ValueError("Keep at least the last entry: it tells where the stream ends.")
-        removed: int = await _TRIM(self._connections.commands, keys=[stream], args=[keep])
+        removed: int = await _TRIM(self._connections, keys=[stream], args=[keep])
         return removed
