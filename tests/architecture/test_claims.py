@@ -54,9 +54,9 @@ def test_documents_in_docs_count_too(tmp_path: Path) -> None:
 
 
 def test_a_mark_with_an_unknown_id_fails(tmp_path: Path) -> None:
-    said = claims_of(tmp_path, "", PROVEN.replace('"I3"', '"X3"'))
+    said = claims_of(tmp_path, "", PROVEN.replace('"I3"', '"Z3"'))
     assert said.returncode == 1
-    assert "proves('X3') is no id" in said.stdout
+    assert "proves('Z3') is no id" in said.stdout
 
 
 def test_a_test_that_cannot_be_collected_is_no_success(tmp_path: Path) -> None:

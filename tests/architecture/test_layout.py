@@ -73,7 +73,7 @@ def test_services_and_libraries_log_and_do_not_print() -> None:
 
 
 def test_a_script_says_its_keys_arguments_and_reply() -> None:
-    included = {name for path in LUA for name in re.findall(r"@include (\S+)", path.read_text("utf-8"))}
+    included = {name for path in LUA for name in re.findall(r"@include /?(\S+)", path.read_text("utf-8"))}
     silent = []
     for path in LUA:
         lines = path.read_text("utf-8").splitlines()
