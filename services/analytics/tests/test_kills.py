@@ -84,7 +84,7 @@ async def test_a_service_killed_at_random_archives_and_counts_everything_once(
             await asyncio.sleep(0.01)
 
     customers = asyncio.create_task(place_orders())
-    for _ in range(3):
+    for _ in range(2):
         with service(house, port) as process:
             await ready(port)
             before = await books.checkpoint()
