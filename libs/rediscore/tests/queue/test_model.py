@@ -47,6 +47,8 @@ class Entry:
     sequence: int
     since: int
     """Time of the event that the state waits for, or of its beginning."""
+    priority: str = "standard"
+    entered: int = 0
     failures: int = 0
     recoveries: int = 0
     token: int | None = None
@@ -82,14 +84,29 @@ class Model:
                 del self.entries[entry_id]
         return len(expired)
 
+    def enter(self, entry: Entry, delay: int) -> None:
+        self.clock = max(self.now, self.clock)
+        self.sequence += 1
+        entry.sequence, entry.entered = self.sequence, self.clock + delay
+        entry.rank = entry.entered - HEAD_START[entry.priority]
+        entry.state, entry.since = ("delayed", self.now + delay) if delay else ("ready", self.now)
+
+    def knows(self, entry_id: str) -> bool:
+        """Whether it is held or remembered; what is done for long may be there until a claim forgets it."""
+        entry = self.entries.get(entry_id)
+        return entry is not None and not (entry.state == "done" and entry.since <= self.now - MEMORY)
+
+    def answered(self, entry: Entry) -> None:
+        """Who ends one entry of a claim has its answer: the claim id is worth nothing any more."""
+        for other in self.entries.values():
+            if other is not entry and entry.claim_id is not None and other.claim_id == entry.claim_id:
+                other.claim_id = None
+        entry.claim_id = None
+
     def end(self, entry: Entry, how: str) -> None:
         assert entry.token is not None
-        entry.ended, entry.claim_id, entry.state = (entry.token, how), None, "ready"
-
-    def forget(self, state: str, kept: int) -> None:
-        for entry_id in self.of(state):
-            if self.entries[entry_id].since <= self.now - kept:
-                del self.entries[entry_id]
+        self.answered(entry)
+        entry.ended, entry.state = (entry.token, how), "ready"
 
     def order(self) -> list[str]:
         return sorted(self.of("ready"), key=lambda i: (self.entries[i].rank, self.entries[i].sequence))
@@ -135,8 +152,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.lose_all_keys()
 
     def lose_all_keys(self) -> None:
-        sets = ("ready", "arrivals", "delayed", "leased", "dead", "done")
-        names = [self.key(name) for name in (*sets, "entries", "claims", "counters", "marker")]
+        sets = ("ready", "delayed", "leased", "dead", "done")
+        names = [self.key(name) for name in (*sets, "entries", "claims", "marker")]
         self.run(self.connections.commands.unlink(*names))  # type: ignore[arg-type]
 
     @initialize()
@@ -159,8 +176,7 @@ class QueueMachine(RuleBasedStateMachine):
         delay=st.sampled_from([0, 0, 0, 1_500, 20_000]),
     )
     def add(self, entry_id: str, priority: str, delay: int) -> None:
-        self.model.settle()
-        known = entry_id in self.model.entries
+        known = self.model.knows(entry_id)
         full = len(self.model.of("ready", "delayed", "leased")) >= CAPACITY
         adding = self.queue.add(entry_id, priority=priority, delay=timedelta(milliseconds=delay))
         if full and not known:
@@ -169,38 +185,49 @@ class QueueMachine(RuleBasedStateMachine):
             return
         assert self.run(adding) is not known
         if not known:
-            self.model.clock = max(self.model.now, self.model.clock)
-            self.model.sequence += 1
-            rank = self.model.clock + delay - HEAD_START[priority]
-            state, since = ("delayed", self.model.now + delay) if delay else ("ready", self.model.now)
-            self.model.entries[entry_id] = Entry(state, rank, self.model.sequence, since)
+            entry = self.model.entries[entry_id] = Entry("ready", 0, 0, self.model.now, priority)
+            self.model.enter(entry, delay)
 
-    @rule(worker=st.sampled_from(["oven", "grill"]), again=st.booleans())
-    def claim(self, worker: str, again: bool) -> None:
+    @rule(
+        worker=st.sampled_from(["oven", "grill"]),
+        again=st.booleans(),
+        most=st.integers(1, 3),
+        data=st.data(),
+    )
+    def claim(self, worker: str, again: bool, most: int, data: st.DataObject) -> None:
         claim_id = self.last_claim_id[worker] if again and self.last_claim_id[worker] else uuid4().hex
         self.last_claim_id[worker] = claim_id
+        done = data.draw(st.lists(st.sampled_from(self.claims), max_size=2)) if self.claims else []
+        for claim in done:
+            self.acked(claim)
         self.model.settle()
         same = [i for i in self.model.of("leased") if self.model.entries[i].claim_id == claim_id]
-        order = same or self.model.order()
+        expected = sorted(same, key=lambda i: self.model.entries[i].token or 0) or self.model.order()[:most]
 
-        claim = self.run(self.queue.claim(worker, claim_id=claim_id))
+        claims = self.run(self.queue.claim_many(worker, most, claim_id=claim_id, done=done))
 
-        if not order:
-            assert claim is None
-            return
-        assert claim is not None
-        assert claim.entry_id == order[0]
-        entry = self.model.entries[claim.entry_id]
-        assert claim.attempt == entry.failures + 1
-        if same:
-            assert claim.token == entry.token
-        else:
-            assert claim.token > self.newest_token
-            self.newest_token = claim.token
-            entry.state, entry.token, entry.claim_id = "leased", claim.token, claim_id
-            entry.since = self.model.now + LEASE
-        assert claim.lease_until.timestamp() * 1000 == entry.since
-        self.claims.append(claim)
+        assert [claim.entry_id for claim in claims] == expected
+        for claim in claims:
+            entry = self.model.entries[claim.entry_id]
+            assert claim.attempt == entry.failures + 1
+            if same:
+                assert claim.token == entry.token
+            else:
+                assert claim.token > self.newest_token
+                self.newest_token = claim.token
+                entry.state, entry.token, entry.claim_id = "leased", claim.token, claim_id
+                entry.since = self.model.now + LEASE
+            assert claim.lease_until.timestamp() * 1000 == entry.since
+        self.claims += claims
+
+    def acked(self, claim: Claim) -> bool:
+        """The model's ack; whether it was one, now or before."""
+        entry = self.holds(claim)
+        if entry:
+            self.model.answered(entry)
+            entry.state, entry.since, entry.ended = "done", self.model.now, None
+        known = self.model.entries.get(claim.entry_id)
+        return known is not None and known.state == "done" and known.token == claim.token
 
     def holds(self, claim: Claim) -> Entry | None:
         entry = self.model.entries.get(claim.entry_id)
@@ -230,12 +257,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def ack(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.claims))
-        entry, known = self.holds(claim), self.model.entries.get(claim.entry_id)
-        repeated = known is not None and known.state == "done" and known.token == claim.token
-        self.expect(entry is not None or repeated, self.queue.ack(claim.entry_id, claim.token))
-        if entry:
-            entry.state, entry.since, entry.claim_id, entry.ended = "done", self.model.now, None, None
-            self.model.forget("done", MEMORY)
+        self.expect(self.acked(claim), self.queue.ack(claim.entry_id, claim.token))
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), delay=st.sampled_from([None, 0, 7_000]))
@@ -252,7 +274,6 @@ class QueueMachine(RuleBasedStateMachine):
             entry.failures += 1
             if entry.failures >= MAX_ATTEMPTS:
                 entry.state, entry.since = "dead", self.model.now
-                self.model.forget("dead", RETENTION)
             elif delay != 0:
                 entry.state = "delayed"
                 entry.since = self.model.now + (delay or PAUSES[entry.failures - 1])
@@ -274,8 +295,26 @@ class QueueMachine(RuleBasedStateMachine):
         held = entry_id in self.model.of("ready", "delayed", "leased", "dead")
         assert self.run(self.queue.remove(entry_id)) is held
         if held:
+            self.model.answered(self.model.entries[entry_id])
             self.model.entries[entry_id] = Entry("done", 0, 0, self.model.now)
-            self.model.forget("done", MEMORY)
+
+    @rule(entry_id=st.sampled_from(IDS), priority=st.sampled_from(sorted(HEAD_START)))
+    def prioritise(self, entry_id: str, priority: str) -> None:
+        held = entry_id in self.model.of("ready", "delayed", "leased", "dead")
+        assert self.run(self.queue.prioritise(entry_id, priority)) is held
+        if held:
+            entry = self.model.entries[entry_id]
+            entry.rank, entry.priority = entry.entered - HEAD_START[priority], priority
+
+    @rule(ids=st.none() | st.lists(st.sampled_from(IDS), min_size=1, unique=True))
+    def redrive(self, ids: list[str] | None) -> None:
+        dead = [entry_id for entry_id in ids or IDS if entry_id in self.model.of("dead")]
+        assert sorted(self.run(self.queue.redrive(ids))) == sorted(dead)
+        order = ids or [entry.entry_id for entry in self.run(self.queue.peek()) if entry.entry_id in dead]
+        for entry_id in [entry_id for entry_id in order if entry_id in dead]:
+            entry = self.model.entries[entry_id]
+            entry.failures = entry.recoveries = 0
+            self.model.enter(entry, 0)
 
     @rule()
     def recover(self) -> None:
@@ -307,21 +346,22 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def keys_fit_together(self) -> None:
         """Every record is in exactly one set, and nothing else is anywhere."""
-        names = ["ready", "arrivals", "delayed", "leased", "dead", "done"]
+        names = ["ready", "delayed", "leased", "dead", "done"]
         pipeline = self.connections.commands.pipeline(transaction=True)
         for name in names:
             pipeline.zrange(self.key(name), 0, -1)
         pipeline.hkeys(self.key("entries"))
-        pipeline.hvals(self.key("claims"))
+        pipeline.hkeys(self.key("claims"))
         *members, records, claims = [
             sorted(value.decode() for value in reply) for reply in self.run(pipeline.execute())
         ]
         sets = dict(zip(names, members, strict=True))
-        assert sets.pop("arrivals") == sorted(member.partition(":")[2] for member in sets["ready"])
         sets["ready"] = [member.partition(":")[2] for member in sets["ready"]]
-        assert sorted(entry_id for ids in sets.values() for entry_id in ids) == records
-        assert records == sorted(self.model.entries)
-        assert claims == sets["leased"]
+        assert sorted(entry_id for ids in sets.values() for entry_id in ids) == [
+            name for name in records if name
+        ]
+        assert [name for name in records if name] == sorted(self.model.entries)
+        assert claims == sorted({entry.claim_id for entry in self.model.entries.values() if entry.claim_id})
 
 
 @pytest.mark.proves("R16", "I3")

@@ -85,6 +85,7 @@ async def test_delayed_entry_is_not_early_and_then_in_its_turn(timed: PriorityQu
     now.advance(seconds=29, milliseconds=999)
     assert await timed.claim("w") is None
     now.advance(milliseconds=1)
+    await timed.recover()
     await timed.add("after")
 
     assert [entry.entry_id for entry in await timed.peek()] == ["later", "after"]
@@ -128,13 +129,13 @@ async def test_dead_after_the_last_attempt_with_its_reason(make_queue: MakeQueue
         await queue.nack("a", claim.token, delay=NOTHING, reason=reason)
 
     assert await queue.claim("w") is None
-    (letter,) = await queue.dead()
+    (letter,) = await queue.peek(state="dead")
     assert (letter.entry_id, letter.payload, letter.failures, letter.reason) == ("a", b"payload", 2, "second")
     assert await queue.contains(["a"]) == [True]
     assert not await queue.add("a")
 
     assert await queue.remove("a")
-    assert await queue.dead() == []
+    assert await queue.peek(state="dead") == []
 
 
 async def test_dead_entries_are_kept_for_their_time_only(make_queue: MakeQueue, now: ServerTime) -> None:
@@ -144,12 +145,12 @@ async def test_dead_entries_are_kept_for_their_time_only(make_queue: MakeQueue, 
     await queue.nack("a", claim.token)
     now.advance(hours=23)
     await queue.recover()
-    assert len(await queue.dead()) == 1
+    assert len(await queue.peek(state="dead")) == 1
 
     now.advance(hours=2)
     await queue.recover()
 
-    assert await queue.dead() == []
+    assert await queue.peek(state="dead") == []
     assert await queue.add("a")
 
 

@@ -1,7 +1,20 @@
-"""What the queue hands out."""
+"""What the queue takes and hands out."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Literal
+
+State = Literal["ready", "delayed", "leased", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to be put in; see `PriorityQueue.add`."""
+
+    entry_id: str
+    payload: bytes = b""
+    priority: str = "standard"
+    delay: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +36,21 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class QueuedEntry:
-    """A ready entry, as `peek` sees it."""
+    """An entry as `peek` sees it."""
 
     entry_id: str
     payload: bytes
     priority: str
     entered_at: datetime
+    due_at: datetime
+    """Ready: when it came in; delayed: when it becomes ready; leased: when the lease ends; dead: since."""
     failures: int
     recoveries: int
     """How often a lease on it ran out."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadEntry(QueuedEntry):
-    """An entry that failed too often, with the reason of the last failure."""
-
+    owner: str
+    """Of the lease; empty when nobody holds it."""
     reason: str
+    """Of the last failure; empty when there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from rediscore.retry import TRANSIENT
 
 BLOCK_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
+# The server keeps time in ticks, so the waiter does it; the pop must not end first.
+_OVERTIME = 0.5
 
 
 class MarkerWatch:
@@ -31,7 +33,7 @@ class MarkerWatch:
         A failure of the connection counts as being woken: the claim that follows finds out.
         """
         if self._pop is None:
-            self._pop = asyncio.create_task(self._take_marker(min(seconds, BLOCK_SECONDS)))
+            self._pop = asyncio.create_task(self._take_marker(min(seconds + _OVERTIME, BLOCK_SECONDS)))
         # The time is kept here, because the server looks at the timeouts of its clients every 100 ms only.
         # A pop that is still on its way then serves the next sleep.
         await asyncio.wait({self._pop}, timeout=seconds)

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import uuid4
 
 from redis.exceptions import RedisError
@@ -13,15 +14,22 @@ from redis.exceptions import RedisError
 from rediscore.client import RedisConnections
 from rediscore.errors import QueueFull, StaleLease
 from rediscore.keys import KeySpace
-from rediscore.queue.entries import Claim, DeadEntry, QueuedEntry, QueueStats
+from rediscore.metrics import Metrics, meter_of
+from rediscore.queue.entries import Claim, NewEntry, QueuedEntry, QueueStats, State
 from rediscore.queue.marker import BLOCK_SECONDS, MarkerWatch
-from rediscore.retry import TRANSIENT, Backoff, is_transient, run_idempotent
+from rediscore.queue.wire import at, claims_of, entry_of, ms, pairs
+from rediscore.retry import TRANSIENT, Backoff, is_transient
 from rediscore.scripts import Argument, Script
 
+AT_ONCE: Final = 1000
+"""The most entries that one verb takes."""
+
 # In the order of KEYS in lua/lib.lua.
-_KEYS = ["ready", "arrivals", "delayed", "leased", "dead", "done", "entries", "claims", "counters", "marker"]
+_KEYS = ["ready", "delayed", "leased", "dead", "done", "entries", "claims", "marker"]
 _GIVE_BACK_SECONDS = 2.0
 _OUTAGE_PAUSE = 0.2
+# How long arrivals set the marker for a worker that found nothing: far longer than a sleep, for clocks jump.
+_SLEEP_MS = 600_000
 
 
 class PriorityQueue:
@@ -45,6 +53,7 @@ class PriorityQueue:
         max_recoveries: leases of one entry that may run out before it is dead.
         memory: how long what is done or removed is remembered. Repeating a verb is harmless for so long.
         dead_retention: how long dead entries are kept.
+        metrics: counts what is added, claimed, acked, nacked and dead through this object.
         now_ms: only for tests, instead of the server's clock.
     """
 
@@ -62,6 +71,7 @@ class PriorityQueue:
         max_recoveries: int = 20,
         memory: timedelta = timedelta(minutes=10),
         dead_retention: timedelta = timedelta(days=7),
+        metrics: Metrics | None = None,
         now_ms: Callable[[], int] | None = None,
     ) -> None:
         if not head_start:
@@ -72,13 +82,14 @@ class PriorityQueue:
         self._connections = connections
         tag = f"{keys.prefix}:{name}"
         self._keys = [keys.key("queue", key, tag=tag) for key in _KEYS]
-        self._head_start = dict(head_start)
+        self._head_start_ms = {priority: ms(start) for priority, start in head_start.items()}
         self._lease = lease
         self._capacity = -1 if capacity is None else capacity
         self._max_attempts = max_attempts
         self._backoff = backoff or Backoff(1.0, 60.0)
-        self._limits = (_ms(memory), _ms(dead_retention), max_recoveries)
+        self._limits = (ms(memory), ms(dead_retention), max_recoveries)
         self._now_ms = now_ms
+        self._meter = meter_of(metrics, "queue", name)
 
     async def add(
         self,
@@ -93,22 +104,22 @@ class PriorityQueue:
         Returns: False when the queue holds the id, or remembers that it is done: nothing has changed.
         Raises: QueueFull.
         """
-        if not entry_id:
-            raise ValueError("An entry needs an id.")
-        if priority not in self._head_start:
-            raise ValueError(f"No class {priority!r}: the queue has {', '.join(sorted(self._head_start))}.")
-        added: int = await self._run(
-            "add",
-            entry_id,
-            payload,
-            priority,
-            _ms(self._head_start[priority]),
-            _ms(delay or timedelta(0)),
-            self._capacity,
-        )
+        (added,) = await self._add([NewEntry(entry_id, payload, priority, delay)])
         if added < 0:
-            raise QueueFull(f"Queue {self.name} holds {self._capacity} entries; add when some are done.")
+            raise self._full()
         return added == 1
+
+    async def add_many(self, entries: Sequence[NewEntry]) -> list[bool]:
+        """As `add` for each in turn, 1000 in a round trip.
+
+        Raises: QueueFull when not all fitted; those before are in. To add all of them again is harmless.
+        """
+        added: list[int] = []
+        for first in range(0, len(entries), AT_ONCE):
+            added += await self._add(entries[first : first + AT_ONCE])
+            if -1 in added:
+                raise self._full()
+        return [reply == 1 for reply in added]
 
     async def claim(
         self, owner: str, *, claim_id: str | None = None, lease: timedelta | None = None
@@ -118,8 +129,8 @@ class PriorityQueue:
         The same `claim_id` gets the same claim as long as its lease holds, so a caller whose answer was
         lost asks again. Cancelled while the answer is on the wire, it gives the entry back.
         """
-        claim, _ = await self._claim(owner, claim_id or uuid4().hex, lease or self._lease)
-        return claim
+        claims = await self.claim_many(owner, 1, claim_id=claim_id, lease=lease)
+        return claims[0] if claims else None
 
     async def claim_wait(
         self,
@@ -129,55 +140,95 @@ class PriorityQueue:
         claim_id: str | None = None,
         lease: timedelta | None = None,
     ) -> Claim | None:
-        """As `claim`, but wait for an entry up to `wait`.
+        """As `claim`, but wait for an entry up to `wait`; see `claim_many`."""
+        claims = await self.claim_many(owner, 1, wait=wait, claim_id=claim_id, lease=lease)
+        return claims[0] if claims else None
 
-        Blocks on a marker that holds no work, so nothing is lost with its answer. Woken by an arrival,
-        by what falls due and by leases that run out; looks again at least every 5 s. A round trip per
-        look, and one per sleep on a connection of the blocking pool.
+    async def claim_many(
+        self,
+        owner: str,
+        most: int,
+        *,
+        done: Iterable[Claim] = (),
+        wait: timedelta | None = None,
+        claim_id: str | None = None,
+        lease: timedelta | None = None,
+    ) -> list[Claim]:
+        """Lease the first ready entries to `owner`: between one and `most` (up to 1000), or none.
 
-        Raises: redis-py's error when the server is still away at the end of `wait`.
+        With `wait` it waits for the first one so long. It blocks on a marker that holds no work, so
+        nothing is lost with its answer. Woken by an arrival, by what falls due and by leases that run out;
+        looks again at least every 5 s. A round trip per look, and one per sleep on a connection of the
+        blocking pool. Cancelled, it gives back what was on the wire.
+
+        Args:
+            done: claims to acknowledge in the same round trip. One that is no longer held is passed
+                over in silence: its entry is somebody else's. The first look acknowledges, before any wait.
+            claim_id: the same gets the same claims as long as their leases hold and none has ended.
+
+        Raises: redis-py's error; with `wait` only when the server is still away at its end.
         """
         claim_id = claim_id or uuid4().hex
         lease = lease or self._lease
+        acks = pairs(done)
+        if wait is None:
+            claims, _ = await self._claim(owner, claim_id, lease, most, 0, acks)
+            return claims
         deadline = time.monotonic() + wait.total_seconds()
-        claim = None
+        claims = []
         try:
             async with MarkerWatch(self._connections, self._keys[-1]) as marker:
-                while claim is None:
+                while not claims:
                     try:
-                        claim, next_event = await self._claim(owner, claim_id, lease)
+                        claims, next_event = await self._claim(owner, claim_id, lease, most, _SLEEP_MS, acks)
+                        acks = []
                     except TRANSIENT as error:
                         # Who waits has time: the server may be back before that is over.
                         if not is_transient(error) or time.monotonic() >= deadline:
                             raise
                         next_event = _OUTAGE_PAUSE
                     left = deadline - time.monotonic()
-                    if claim is not None or left <= 0:
+                    if claims or left <= 0:
                         break
                     # Leases given after this look end after the next one, if that is a lease away at most.
                     pause = min(left, BLOCK_SECONDS, self._lease.total_seconds())
                     await marker.sleep(max(0.001, pause if next_event is None else min(pause, next_event)))
         except asyncio.CancelledError:
-            if claim is not None:  # cancelled on the way out
-                await self._give_back(claim.entry_id, claim.token)
+            await self._give_back(claims)  # cancelled on the way out
             raise
-        return claim
+        return claims
 
     async def extend(self, entry_id: str, token: int, *, lease: timedelta | None = None) -> datetime:
         """Hold the entry for a full lease from now; returns its end.
 
         Raises: StaleLease when the token is not that of the holder: stop the work.
         """
-        lease_until: int = await self._run("extend", entry_id, token, _ms(lease or self._lease))
+        (lease_until,) = await self._run("extend", ms(lease or self._lease), entry_id, token)
         self._check(lease_until, entry_id, token)
-        return _at(lease_until)
+        return at(lease_until)
+
+    async def extend_many(self, claims: Sequence[Claim], *, lease: timedelta | None = None) -> list[bool]:
+        """As `extend` for up to 1000 in one round trip; False for each that is held no longer."""
+        if not claims:
+            return []
+        return [end > 0 for end in await self._run("extend", ms(lease or self._lease), *pairs(claims))]
 
     async def ack(self, entry_id: str, token: int) -> None:
         """The entry is done and leaves the queue. Again with the same token: no effect.
 
         Raises: StaleLease when another holds it, or when the queue does not know it (any more).
         """
-        self._check(await self._run("ack", entry_id, token), entry_id, token)
+        (done,) = await self._run("ack", entry_id, token)
+        self._check(done, entry_id, token)
+        self._meter.counts["acked"] += 1
+
+    async def ack_many(self, claims: Sequence[Claim]) -> list[bool]:
+        """As `ack` for up to 1000 in one round trip; False for each that is held no longer."""
+        if not claims:
+            return []
+        done = [reply == 1 for reply in await self._run("ack", *pairs(claims))]
+        self._meter.counts["acked"] += sum(done)
+        return done
 
     async def nack(
         self, entry_id: str, token: int, *, delay: timedelta | None = None, reason: str = ""
@@ -190,24 +241,54 @@ class PriorityQueue:
         if delay is None:
             pauses = [round(self._backoff.delay(n) * 1000) for n in range(1, min(self._max_attempts, 64) + 1)]
         else:
-            pauses = [_ms(delay)]
+            pauses = [ms(delay)]
         reply: int = await self._run("nack", entry_id, token, reason, self._max_attempts, *pauses)
         self._check(reply, entry_id, token)
+        self._meter.counts["dead" if reply == 2 else "nacked"] += 1
 
     async def release(self, entry_id: str, token: int) -> None:
         """Give the entry back unfinished, e.g. at shutdown: ready at once, no attempt counted.
 
         Raises: StaleLease.
         """
-        self._check(await self._run("release", entry_id, token), entry_id, token)
+        (released,) = await self._run("release", entry_id, token)
+        self._check(released, entry_id, token)
+
+    async def release_many(self, claims: Sequence[Claim]) -> list[bool]:
+        """As `release` for up to 1000 in one round trip; False for each that is held no longer."""
+        if not claims:
+            return []
+        return [reply == 1 for reply in await self._run("release", *pairs(claims))]
+
+    async def prioritise(self, entry_id: str, priority: str) -> bool:
+        """Move an entry into another class, to the place that it would have had there from the beginning.
+
+        Returns: False when the queue does not hold it.
+        """
+        moved: int = await self._run("prioritise", entry_id, priority, self._start_of(priority))
+        return moved == 1
+
+    async def redrive(self, entry_ids: Sequence[str] | None = None, *, most: int = 100) -> list[str]:
+        """Give dead entries another life, at the end of their class and with nothing counted against them.
+
+        Args:
+            entry_ids: which (up to 1000); None: the `most` that have been dead for longest.
+
+        Returns: the ids that came back. When its answer was lost, the repetition returns none of them.
+        """
+        if entry_ids is not None and not entry_ids:
+            return []
+        starts = json.dumps(self._head_start_ms)
+        back = await self._run("redrive", min(most, AT_ONCE), starts, *(entry_ids or ()))
+        return [entry_id.decode() for entry_id in back]
 
     async def recover(self, limit: int = 100) -> int:
         """Give back what dead workers held, make ready what is due, forget what is long done.
 
-        At most `limit` of each (1 to 1000). `claim` and `add` do it too; this is for a queue that nobody
-        asks. Returns: the number of leases that had run out.
+        At most `limit` of each (1 to 1000). `claim` does it too; this is for a queue that nobody asks.
+        Returns: the number of leases that had run out.
         """
-        recovered: int = await self._run("recover", max(1, min(limit, 1000)))
+        recovered: int = await self._run("recover", max(1, min(limit, AT_ONCE)))
         return recovered
 
     async def remove(self, entry_id: str) -> bool:
@@ -219,20 +300,15 @@ class PriorityQueue:
         return removed == 1
 
     async def contains(self, entry_ids: Sequence[str]) -> list[bool]:
-        """For each id whether the queue holds it: ready, delayed, leased or dead."""
+        """For each id (up to 1000) whether the queue holds it: ready, delayed, leased or dead."""
         if not entry_ids:
             return []
         return [known == 1 for known in await self._run("contains", *entry_ids)]
 
-    async def peek(self, n: int = 10) -> list[QueuedEntry]:
-        """The next `n` ready entries in their order."""
-        rows = await self._run("peek", "ready", n)
-        return [QueuedEntry(*_looked_at(row)) for row in rows]
-
-    async def dead(self, n: int = 100) -> list[DeadEntry]:
-        """The `n` entries that have been dead for longest."""
-        rows = await self._run("peek", "dead", n)
-        return [DeadEntry(*_looked_at(row), reason=row[6].decode()) for row in rows]
+    async def peek(self, n: int = 10, *, state: State = "ready", skip: int = 0) -> list[QueuedEntry]:
+        """Up to `n` entries of one state, without those before: in the order in which they will be taken,
+        fall due or run out, or have died."""
+        return [entry_of(row) for row in await self._run("peek", state, skip, n)]
 
     async def position(self, entry_id: str) -> int | None:
         """How many entries go before it; None when it is not ready."""
@@ -240,21 +316,41 @@ class PriorityQueue:
         return position
 
     async def stats(self) -> QueueStats:
-        """How much there is in each state."""
+        """How much there is in each state, from one instant."""
         ready, delayed, leased, dead, oldest_ms = await self._run("stats")
         return QueueStats(ready, delayed, leased, dead, oldest_ms / 1000 if oldest_ms >= 0 else None)
 
     async def _run(self, verb: str, *args: Argument) -> Any:
         script = Script.load("rediscore.queue", f"lua/{verb}.lua")
         now: Argument = self._now_ms() if self._now_ms is not None else ""
-        return await run_idempotent(
-            lambda: script(self._connections, keys=self._keys, args=[now, *self._limits, *args]),
-            policy=self._connections.settings.retry,
+        return await script(
+            self._connections, keys=self._keys, args=[now, *self._limits, *args], idempotent=True
         )
 
-    async def _claim(self, owner: str, claim_id: str, lease: timedelta) -> tuple[Claim | None, float | None]:
-        """A claim, or None and the seconds until something will happen by itself."""
-        request = asyncio.create_task(self._run("claim", claim_id, owner, _ms(lease)))
+    async def _add(self, entries: Sequence[NewEntry]) -> list[int]:
+        arguments: list[Argument] = []
+        for entry in entries:
+            if not entry.entry_id:
+                raise ValueError("An entry needs an id.")
+            delay = 0 if entry.delay is None else ms(entry.delay)
+            arguments += (
+                entry.entry_id,
+                entry.payload,
+                entry.priority,
+                self._start_of(entry.priority),
+                delay,
+            )
+        added: list[int] = await self._run("add", self._capacity, *arguments)
+        self._meter.counts["added"] += added.count(1)
+        return added
+
+    async def _claim(
+        self, owner: str, claim_id: str, lease: timedelta, most: int, sleep_ms: int, acks: list[Argument]
+    ) -> tuple[list[Claim], float | None]:
+        """Claims, or none and the seconds until something will happen by itself."""
+        request = asyncio.create_task(
+            self._run("claim", claim_id, owner, ms(lease), min(most, AT_ONCE), sleep_ms, *acks)
+        )
         try:
             reply = await asyncio.shield(request)
         except asyncio.CancelledError:
@@ -264,34 +360,31 @@ class PriorityQueue:
             finally:
                 request.cancel()  # no effect when done
             if request.done() and not request.cancelled() and request.exception() is None:
-                reply = request.result()
-                if len(reply) > 1:
-                    await self._give_back(reply[0].decode(), reply[3])
+                await self._give_back(claims_of(request.result()))
             raise
-        if len(reply) == 1:
-            return None, (reply[0] / 1000 if reply[0] >= 0 else None)
-        entry_id, payload, priority, token, lease_until, attempt = reply
-        return Claim(entry_id.decode(), payload, priority.decode(), token, _at(lease_until), attempt), None
+        claims = claims_of(reply)
+        self._meter.counts["claimed"] += len(claims)
+        self._meter.counts["acked"] += sum(reply[0])
+        next_ms = reply[1][0] if reply[1] else 0
+        return claims, (next_ms / 1000 if next_ms >= 0 else None)
 
-    async def _give_back(self, entry_id: str, token: int) -> None:
+    async def _give_back(self, claims: Sequence[Claim]) -> None:
         """Release what a cancelled caller will never know of. Where that fails, the lease runs out."""
-        with contextlib.suppress(StaleLease, RedisError, TimeoutError):
+        with contextlib.suppress(RedisError, TimeoutError):
             async with asyncio.timeout(_GIVE_BACK_SECONDS):
-                await self.release(entry_id, token)
+                await self.release_many(claims)
+
+    def _start_of(self, priority: str) -> int:
+        try:
+            return self._head_start_ms[priority]
+        except KeyError:
+            raise ValueError(
+                f"No class {priority!r}: the queue has {', '.join(sorted(self._head_start_ms))}."
+            ) from None
+
+    def _full(self) -> QueueFull:
+        return QueueFull(f"Queue {self.name} holds {self._capacity} entries; add when some are done.")
 
     def _check(self, reply: int, entry_id: str, token: int) -> None:
         if not reply:
             raise StaleLease(f"Token {token} does not hold {entry_id} of {self.name}: stop the work.")
-
-
-def _ms(duration: timedelta) -> int:
-    return round(duration.total_seconds() * 1000)
-
-
-def _at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _looked_at(row: list[Any]) -> tuple[str, bytes, str, datetime, int, int]:
-    entry_id, payload, priority, entered, failures, recoveries = row[:6]
-    return entry_id.decode(), payload, priority.decode(), _at(entered), failures, recoveries

@@ -1,37 +1,43 @@
--- Put an entry into the queue, once: an id that the queue holds or remembers is left as it is.
+-- Put entries into the queue, each once: an id that the queue holds or remembers is left as it is.
 -- KEYS     as in lib.lua
--- ARGV[5]  id
--- ARGV[6]  payload
--- ARGV[7]  name of its class
--- ARGV[8]  head start of its class (ms)
--- ARGV[9]  delay (ms), 0 = none
--- ARGV[10] capacity, -1 = no bound
--- Reply    1 added, 0 known, -1 full
+-- ARGV[5]  capacity, -1 = no bound
+-- ARGV[6…] for each entry: id, payload, name of its class, head start of its class (ms), delay (ms; 0 = none)
+-- Reply    for each: 1 added, 0 known, -1 full
 -- @include lib.lua
-local id, payload, priority = ARGV[5], ARGV[6], ARGV[7]
-local head_start, delay, capacity = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local capacity = tonumber(ARGV[5])
+local ids, answers = {}, {}
+for i = 6, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+read(ids)
 
-settle(100)
-if redis.call('HEXISTS', ENTRIES, id) == 1 then return 0 end
-local held_now = redis.call('ZCARD', READY) + redis.call('ZCARD', DELAYED) + redis.call('ZCARD', LEASED)
-if capacity >= 0 and held_now >= capacity then return -1 end
-
--- Entry times never run backwards, even if the clock does: first come stays first served.
-local clock = math.max(NOW, tonumber(redis.call('HGET', COUNTERS, 'clock') or 0))
-redis.call('HSET', COUNTERS, 'clock', string.format('%.0f', clock))
-local entered = clock + delay
-local entry = {
-  payload = payload,
-  priority = priority,
-  sequence = redis.call('HINCRBY', COUNTERS, 'sequence', 1),
-  entered = entered,
-  rank = entered - head_start,
-  failures = 0,
-  recoveries = 0,
-}
-if delay > 0 then
-  to_delayed(id, entry, NOW + delay)
-else
-  to_ready(id, entry)
+local room = math.huge
+if capacity >= 0 then
+  room = capacity - redis.call('ZCARD', READY) - redis.call('ZCARD', DELAYED) - redis.call('ZCARD', LEASED)
 end
-return 1
+
+-- Forgetting is the claims' work, and nobody may claim.
+local function outdated(id, entry)
+  return entry.state == 'done' and tonumber(redis.call('ZSCORE', DONE, id)) <= NOW - MEMORY
+end
+
+for i, id in ipairs(ids) do
+  local payload, priority, head_start, delay = unpack(ARGV, 5 * i + 2, 5 * i + 5)
+  local known = records[id]
+  if known and not outdated(id, known) then
+    answers[i] = 0
+  elseif room <= 0 then
+    answers[i] = -1
+  else
+    if known then redis.call('ZREM', DONE, id) end
+    local entry = {payload = payload, priority = priority, failures = 0, recoveries = 0}
+    enter(entry, tonumber(delay), tonumber(head_start))
+    if tonumber(delay) > 0 then
+      to_delayed(id, entry, NOW + delay)
+    else
+      to_ready(id, entry)
+    end
+    room = room - 1
+    answers[i] = 1
+  end
+end
+commit()
+return answers

@@ -1,25 +1,40 @@
--- Lease the first ready entry to one worker, with a fencing token that is larger than all before.
--- A claim id whose lease still holds gets the same answer again, so a lost reply costs nothing.
+-- Lease the first ready entries to one worker, each with a fencing token that is larger than all before;
+-- acknowledge what it has done meanwhile in the same step. A claim id whose leases still hold gets the same
+-- answer again, so a lost reply costs nothing.
 -- KEYS     as in lib.lua
 -- ARGV[5]  claim id
 -- ARGV[6]  owner
 -- ARGV[7]  lease (ms)
--- Reply    {id, payload, class, token, end of lease (ms), attempt}
---          or, when nothing is ready, {ms until something falls due or a lease runs out; -1 = nothing will}
+-- ARGV[8]  how many at most
+-- ARGV[9]  how long the worker will sleep at the marker if there is nothing (ms); 0 = it will not
+-- ARGV[10…] for each entry that is done: id, token
+-- Reply    {{1 done (now or before) or 0 the token holds nothing, for each acknowledged},
+--           {ms until something falls due or a lease runs out; -1 = nothing will, when nothing is ready},
+--           id, payload, class, token, end of lease (ms), attempt, of each entry in turn}
 -- @include lib.lua
 local claim, owner, lease = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local most, sleep = tonumber(ARGV[8]), tonumber(ARGV[9])
 
-local function answer(id, entry)
-  local lease_until = tonumber(redis.call('ZSCORE', LEASED, id))
-  return {id, entry.payload, entry.priority, entry.token, lease_until, entry.failures + 1}
+local acked = each_lease(10, ack)
+if #acked > 0 then commit() end
+settle(100)
+
+local known = redis.call('HGET', CLAIMS, claim)
+if known then
+  local reply, ids = {acked, {}}, cmsgpack.unpack(known)
+  read(ids)
+  for _, id in ipairs(ids) do
+    local entry = records[id]
+    local lease_until = tonumber(redis.call('ZSCORE', LEASED, id))
+    for _, value in ipairs({id, entry.payload, entry.priority, entry.token, lease_until, entry.failures + 1}) do
+      reply[#reply + 1] = value
+    end
+  end
+  return reply
 end
 
-settle(100)
-local known = redis.call('HGET', CLAIMS, claim)
-if known then return answer(known, load(known)) end
-
-local first = redis.call('ZRANGE', READY, 0, 0)[1]
-if not first then
+local first = redis.call('ZRANGE', READY, 0, most - 1)
+if #first == 0 then
   redis.call('DEL', MARKER)
   local soonest = -1
   for _, set in ipairs({DELAYED, LEASED}) do
@@ -29,19 +44,40 @@ if not first then
       if soonest < 0 or left < soonest then soonest = left end
     end
   end
-  return {soonest}
+  if sleep > 0 then
+    read({})
+    records[QUEUE].waiting = NOW + sleep
+    save(QUEUE, records[QUEUE])
+    commit()
+  end
+  return {acked, {soonest}}
 end
 
-local id = string.sub(first, 18) -- 16 digits and a colon come before it
-local entry = load(id)
-take_out(id, entry)
--- Server time keeps tokens growing when the counter is lost, the counter when the clock runs backwards.
-local token = math.max(tonumber(redis.call('HGET', COUNTERS, 'token') or 0) + 1, NOW_US)
-redis.call('HSET', COUNTERS, 'token', string.format('%.0f', token))
-entry.state, entry.token, entry.claim, entry.owner = 'leased', token, claim, owner
-redis.call('ZADD', LEASED, NOW + lease, id)
-redis.call('HSET', CLAIMS, claim, id)
-save(id, entry)
+local ids, reply = {}, {acked, {}}
+for i, name in ipairs(first) do ids[i] = id_of(name) end
+read(ids)
+redis.call('ZREMRANGEBYRANK', READY, 0, #first - 1)
+local queue = records[QUEUE]
+for _, id in ipairs(ids) do
+  local entry = records[id]
+  -- Server time keeps tokens growing when the counter is lost, the counter when the clock runs backwards.
+  queue.token = math.max(queue.token + 1, NOW_US)
+  entry.state, entry.token, entry.claim, entry.owner = 'leased', queue.token, claim, owner
+  put(LEASED, NOW + lease, id)
+  save(id, entry)
+  for _, value in ipairs({id, entry.payload, entry.priority, entry.token, NOW + lease, entry.failures + 1}) do
+    reply[#reply + 1] = value
+  end
+end
+save(QUEUE, queue)
+redis.call('HSET', CLAIMS, claim, cmsgpack.pack(ids))
+commit()
 -- The marker wakes one who waits; it wakes the next one when there is more.
-if redis.call('ZCARD', READY) > 0 then wake() else redis.call('DEL', MARKER) end
-return answer(id, entry)
+if queue.waiting > NOW then
+  if redis.call('EXISTS', READY) == 1 then
+    redis.call('ZADD', MARKER, 0, 'look')
+  else
+    redis.call('DEL', MARKER)
+  end
+end
+return reply

@@ -3,9 +3,9 @@
 -- ARGV[5…] ids
 -- Reply    {1 or 0 for each}
 -- @include lib.lua
-local answers = {}
-for i = 5, #ARGV do
-  local entry = load(ARGV[i])
-  answers[i - 4] = (entry and entry.state ~= 'done') and 1 or 0
+local ids, answers = {unpack(ARGV, 5)}, {}
+read(ids)
+for i, id in ipairs(ids) do
+  answers[i] = (records[id] and records[id].state ~= 'done') and 1 or 0
 end
 return answers

@@ -1,12 +1,15 @@
--- Prolong a lease: it ends a full lease from now.
+-- Prolong leases: they end a full lease from now.
 -- KEYS     as in lib.lua
--- ARGV[5]  id
--- ARGV[6]  token
--- ARGV[7]  lease (ms)
--- Reply    the new end of the lease (ms), 0 = the token holds nothing
+-- ARGV[5]  lease (ms)
+-- ARGV[6…] for each entry: id, token
+-- Reply    for each: the new end of the lease (ms), 0 = the token holds nothing
 -- @include lib.lua
-local id, token, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local lease = tonumber(ARGV[5])
 
-if not held(load(id), token) then return 0 end
-redis.call('ZADD', LEASED, NOW + lease, id)
-return NOW + lease
+local answers = each_lease(6, function(id, entry, token)
+  if not held(entry, token) then return 0 end
+  put(LEASED, NOW + lease, id)
+  return NOW + lease
+end)
+commit()
+return answers

@@ -1,23 +1,27 @@
 -- What all verbs of the queue share: its keys, its clock, and the moves between states.
 -- Every verb is called with the same keys, all in one hash slot:
 --   KEYS[1]  ready     zset  <sequence>:<id> by rank = entry time (ms) - head start of its class (ms)
---   KEYS[2]  arrivals  zset  id by entry time (ms), of what is ready
---   KEYS[3]  delayed   zset  id by the time when it becomes ready (ms)
---   KEYS[4]  leased    zset  id by the end of its lease (ms); nothing else says that an entry is worked on
---   KEYS[5]  dead      zset  id by the time of its last failure (ms)
---   KEYS[6]  done      zset  id by the time of its end (ms); remembered so that a repeated verb is recognised
---   KEYS[7]  entries   hash  id -> record (MessagePack); a record is in exactly one of the sets above
---   KEYS[8]  claims    hash  claim id -> id, while leased
---   KEYS[9]  counters  hash  sequence, token: last given; clock: latest entry time (ms)
---   KEYS[10] marker    zset  has a member when somebody who waits should look; holds no work
+--   KEYS[2]  delayed   zset  id by the time when it becomes ready (ms)
+--   KEYS[3]  leased    zset  id by the end of its lease (ms); nothing else says that an entry is worked on
+--   KEYS[4]  dead      zset  id by the time of its last failure (ms)
+--   KEYS[5]  done      zset  id by the time of its end (ms); remembered so that a repeated verb is recognised
+--   KEYS[6]  entries   hash  id -> record (MessagePack); a record is in exactly one of the sets above.
+--                            The field without a name holds the queue's own record:
+--                            sequence, token: last given; clock: latest entry time (ms);
+--                            waiting: until when somebody may sleep at the marker (ms)
+--   KEYS[7]  claims    hash  claim id -> its ids (MessagePack), until the first of them ends
+--   KEYS[8]  marker    zset  has a member when somebody who waits should look; holds no work
 -- and begins with the same arguments:
 --   ARGV[1]  now (ms), only from tests; '' = the server's clock
 --   ARGV[2]  how long what is done is remembered (ms)
 --   ARGV[3]  how long what is dead is kept (ms)
 --   ARGV[4]  how many leases of one entry may run out before it is dead
-local READY, ARRIVALS, DELAYED, LEASED, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local DONE, ENTRIES, CLAIMS, COUNTERS, MARKER = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+-- Arguments about several entries come in pairs or triples at the end, at most 1000 entries.
+local READY, DELAYED, LEASED, DEAD, DONE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local ENTRIES, CLAIMS, MARKER = KEYS[6], KEYS[7], KEYS[8]
 local MEMORY, DEAD_RETENTION, MAX_RECOVERIES = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local SETS = {ready = READY, delayed = DELAYED, leased = LEASED, dead = DEAD, done = DONE}
+local QUEUE = ''
 
 local NOW, NOW_US
 if ARGV[1] == '' then
@@ -29,13 +33,63 @@ else
   NOW_US = NOW * 1000
 end
 
-local function load(id)
-  local packed = redis.call('HGET', ENTRIES, id)
-  return packed and cmsgpack.unpack(packed)
+-- Records read so far, and those to be written at the end: one command each way for many entries.
+local records, changed = {}, {}
+
+-- Read the records of these ids, and the queue's own.
+local function read(ids)
+  local fields = {QUEUE}
+  for _, id in ipairs(ids) do
+    if records[id] == nil then fields[#fields + 1] = id end
+  end
+  if #fields == 1 and records[QUEUE] then return end
+  for i, packed in ipairs(redis.call('HMGET', ENTRIES, unpack(fields))) do
+    if records[fields[i]] == nil then records[fields[i]] = packed and cmsgpack.unpack(packed) end
+  end
+  -- Nothing is known of a queue without a record, so somebody may be waiting.
+  records[QUEUE] = records[QUEUE] or {sequence = 0, token = 0, clock = 0, waiting = NOW + 1}
 end
 
-local function save(id, entry)
-  redis.call('HSET', ENTRIES, id, cmsgpack.pack(entry))
+local function save(id, record)
+  records[id] = record
+  changed[id] = true
+end
+
+local function write(command, key, arguments)
+  for first = 1, #arguments, 1000 do
+    redis.call(command, key, unpack(arguments, first, math.min(first + 999, #arguments)))
+  end
+end
+
+-- Moves between the sets are collected and made in the end, a command per set.
+local added, removed, ended_claims = {}, {}, {}
+local to_wake = false
+
+local function put(set, score, member)
+  local into = added[set] or {}
+  added[set] = into
+  into[#into + 1], into[#into + 2] = string.format('%.0f', score), member
+end
+
+local function drop(set, member)
+  local from = removed[set] or {}
+  removed[set] = from
+  from[#from + 1] = member
+end
+
+local function commit()
+  write('HDEL', CLAIMS, ended_claims)
+  for set, members in pairs(removed) do write('ZREM', set, members) end
+  for set, members in pairs(added) do write('ZADD', set, members) end
+  added, removed, ended_claims = {}, {}, {}
+  local fields = {}
+  for id in pairs(changed) do
+    fields[#fields + 1], fields[#fields + 2] = id, cmsgpack.pack(records[id])
+  end
+  changed = {}
+  write('HSET', ENTRIES, fields)
+  if to_wake and records[QUEUE].waiting > NOW then redis.call('ZADD', MARKER, 0, 'look') end
+  to_wake = false
 end
 
 -- Equal ranks are taken in text order, so the sequence has a fixed width.
@@ -43,51 +97,44 @@ local function member(id, entry)
   return string.format('%016.0f:%s', entry.sequence, id)
 end
 
-local function wake()
-  redis.call('ZADD', MARKER, 0, 'look')
+local function id_of(member)
+  return string.sub(member, 18) -- 16 digits and a colon come before it
 end
 
 local function to_ready(id, entry)
   entry.state = 'ready'
-  redis.call('ZADD', READY, entry.rank, member(id, entry))
-  redis.call('ZADD', ARRIVALS, entry.entered, id)
+  put(READY, entry.rank, member(id, entry))
   save(id, entry)
-  wake()
+  to_wake = true
 end
 
 local function to_delayed(id, entry, due)
   entry.state = 'delayed'
-  redis.call('ZADD', DELAYED, due, id)
+  put(DELAYED, due, id)
   save(id, entry)
-  -- Who waits sleeps until the earliest due time that it knows of: tell it of an earlier one.
-  if redis.call('ZRANK', DELAYED, id) == 0 then wake() end
+  -- Who waits sleeps until the earliest due time that it knows of: this may be an earlier one.
+  to_wake = true
 end
 
 local function to_dead(id, entry, reason)
   entry.state, entry.reason = 'dead', reason
-  redis.call('ZADD', DEAD, NOW, id)
+  put(DEAD, NOW, id)
   save(id, entry)
 end
 
 -- The record shrinks to what tells a repetition from a stranger.
 local function to_done(id, trace)
   trace.state = 'done'
-  redis.call('ZADD', DONE, NOW, id)
+  put(DONE, NOW, id)
   save(id, trace)
 end
 
 -- Take an entry out of the set of its state; the caller puts it into another one.
 local function take_out(id, entry)
-  if entry.state == 'ready' then
-    redis.call('ZREM', READY, member(id, entry))
-    redis.call('ZREM', ARRIVALS, id)
-  elseif entry.state == 'leased' then
-    redis.call('ZREM', LEASED, id)
-    redis.call('HDEL', CLAIMS, entry.claim)
-  elseif entry.state == 'delayed' then
-    redis.call('ZREM', DELAYED, id)
-  elseif entry.state == 'dead' then
-    redis.call('ZREM', DEAD, id)
+  drop(SETS[entry.state], entry.state == 'ready' and member(id, entry) or id)
+  -- Whoever ends one entry of a claim has its answer, and the rest of it runs out at the same time.
+  if entry.claim and entry.claim ~= ended_claims[#ended_claims] then
+    ended_claims[#ended_claims + 1] = entry.claim
   end
 end
 
@@ -108,25 +155,61 @@ local function repeated(entry, token, how)
   return entry and entry.ended_token == token and entry.ended_how == how
 end
 
+-- Entry times never run backwards, even if the clock does: first come stays first served.
+local function enter(entry, delay, head_start)
+  local queue = records[QUEUE]
+  queue.clock = math.max(NOW, queue.clock)
+  queue.sequence = queue.sequence + 1
+  save(QUEUE, queue)
+  entry.sequence = queue.sequence
+  entry.entered = queue.clock + delay
+  entry.rank = entry.entered - head_start
+end
+
 local function forget(set, keep, limit)
   local old = redis.call('ZRANGE', set, '-inf', NOW - keep, 'BYSCORE', 'LIMIT', 0, limit)
   if #old > 0 then
     redis.call('ZREM', set, unpack(old))
     redis.call('HDEL', ENTRIES, unpack(old))
+    for _, id in ipairs(old) do records[id] = nil end
   end
 end
 
--- What time has brought about since the last verb: entries fall due, leases run out, the past is
+-- The verbs that end or prolong a lease take pairs of id and token from ARGV[first] on, and answer 1 or 0 each.
+local function each_lease(first, act)
+  local ids, answers = {}, {}
+  for i = first, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
+  read(ids)
+  for i, id in ipairs(ids) do
+    answers[i] = act(id, records[id] or nil, tonumber(ARGV[first + 2 * i - 1]))
+  end
+  return answers
+end
+
+local function ack(id, entry, token)
+  if entry and entry.state == 'done' and entry.token == token then return 1 end
+  if not held(entry, token) then return 0 end
+  take_out(id, entry)
+  to_done(id, {token = token})
+  return 1
+end
+
+-- What time has brought about since the last time: entries fall due, leases run out, the past is
 -- forgotten. At most `limit` of each, so that a verb stays short. Returns the number of leases run out.
 local function settle(limit)
-  for _, id in ipairs(redis.call('ZRANGE', DELAYED, '-inf', NOW, 'BYSCORE', 'LIMIT', 0, limit)) do
-    local entry = load(id)
-    take_out(id, entry)
-    to_ready(id, entry)
-  end
+  forget(DONE, MEMORY, limit)
+  forget(DEAD, DEAD_RETENTION, limit)
+  local due = redis.call('ZRANGE', DELAYED, '-inf', NOW, 'BYSCORE', 'LIMIT', 0, limit)
   local expired = redis.call('ZRANGE', LEASED, '-inf', NOW, 'BYSCORE', 'LIMIT', 0, limit)
+  if #due + #expired == 0 then return 0 end
+  read(due)
+  read(expired)
+  for _, id in ipairs(due) do
+    take_out(id, records[id])
+    to_ready(id, records[id])
+  end
   for _, id in ipairs(expired) do
-    local entry = load(id)
+    local entry = records[id]
     end_lease(id, entry, 'expired')
     entry.recoveries = entry.recoveries + 1
     if entry.recoveries > MAX_RECOVERIES then
@@ -135,7 +218,6 @@ local function settle(limit)
       to_ready(id, entry)
     end
   end
-  forget(DONE, MEMORY, limit)
-  forget(DEAD, DEAD_RETENTION, limit)
+  commit()
   return #expired
 end

@@ -6,10 +6,11 @@
 -- @include lib.lua
 local id, request = ARGV[5], ARGV[6]
 
-local entry = load(id)
+read({id})
+local entry = records[id]
 if not entry then return 0 end
 if entry.state == 'done' then return entry.removal == request and 1 or 0 end
 take_out(id, entry)
 to_done(id, {removal = request})
-forget(DONE, MEMORY, 10)
+commit()
 return 1

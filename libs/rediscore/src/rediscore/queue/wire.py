@@ -1,0 +1,51 @@
+"""How the queue's verbs and answers travel."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rediscore.queue.entries import Claim, QueuedEntry
+from rediscore.scripts import Argument
+
+_CLAIM_FIELDS = 6
+
+
+def ms(duration: timedelta) -> int:
+    """Whole milliseconds."""
+    return round(duration.total_seconds() * 1000)
+
+
+def at(milliseconds: int) -> datetime:
+    """A moment by the server's clock."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def pairs(claims: Iterable[Claim]) -> list[Argument]:
+    """Id and token of each."""
+    return [part for claim in claims for part in (claim.entry_id, claim.token)]
+
+
+def claims_of(reply: Sequence[Any]) -> list[Claim]:
+    """What `claim.lua` answers behind its first two parts."""
+    return [
+        Claim(entry_id.decode(), payload, priority.decode(), token, at(lease_until), attempt)
+        for entry_id, payload, priority, token, lease_until, attempt in (
+            reply[first : first + _CLAIM_FIELDS] for first in range(2, len(reply), _CLAIM_FIELDS)
+        )
+    ]
+
+
+def entry_of(row: Sequence[Any]) -> QueuedEntry:
+    """One row of what `peek.lua` answers."""
+    entry_id, payload, priority, entered, due, failures, recoveries, owner, reason = row
+    return QueuedEntry(
+        entry_id=entry_id.decode(),
+        payload=payload,
+        priority=priority.decode(),
+        entered_at=at(entered),
+        due_at=at(due),
+        failures=failures,
+        recoveries=recoveries,
+        owner=owner.decode(),
+        reason=reason.decode(),
+    )
