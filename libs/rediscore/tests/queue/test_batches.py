@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rediscore.client import RedisConnections
 from rediscore.errors import QueueFull
-from rediscore.queue import NewEntry, PriorityQueue
+from rediscore.queue import Done, NewEntry, PriorityQueue
 from rediscore.testing import FaultProxy, ServerTime
 
 pytestmark = pytest.mark.proves("R16")
@@ -134,3 +134,27 @@ async def test_who_holds_what_and_until_when(timed: PriorityQueue, now: ServerTi
 
     assert (held.entry_id, held.owner, held.due_at) == ("a", "oven-1", claim.lease_until)
     assert [entry.entry_id for entry in await timed.peek(1, skip=1)] == ["c"]
+
+
+async def test_a_result_is_kept_with_the_end_and_refused_of_who_holds_nothing(
+    make_queue: MakeQueue, now: ServerTime
+) -> None:
+    queue = make_queue(max_attempts=2, now_ms=now)
+    await queue.add_many(entries("a", "b", "c", "d"))
+    (a, *_) = await queue.claim_many("w", 4)
+    now.advance(seconds=11)
+    again = {claim.entry_id: claim for claim in await queue.claim_many("heir", 4)}
+
+    assert await queue.ack_many([Done(a, b"stale"), Done(again["a"], b"\x00 fresh"), again["b"]]) == [
+        False,
+        True,
+        True,
+    ]
+    assert [await queue.result(name) for name in "ab"] == [b"\x00 fresh", None]
+    assert await queue.nack("c", again["c"].token, delay=timedelta(0), result=b"too early")
+    assert await queue.result("c") is None
+    last = await queue.claim("w")
+    assert not await queue.nack("c", last.token, result=b"gave up")
+    assert await queue.result("c") == b"gave up"
+    assert not await queue.nack("d", again["d"].token, max_attempts=1, result=b"never again")
+    assert await queue.result("d") == b"never again"

@@ -35,6 +35,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """Work on a claim that has ended well, and what came of it."""
+
+    claim: Claim
+    result: bytes
+    """Kept under the entry's id for the `result_ttl` of the queue; not empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedEntry:
     """An entry as `peek` sees it."""
 

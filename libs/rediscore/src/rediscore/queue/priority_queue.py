@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from redis.exceptions import RedisError
@@ -15,24 +15,23 @@ from rediscore.client import RedisConnections
 from rediscore.errors import QueueFull, StaleLease
 from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics, meter_of
-from rediscore.queue.entries import Claim, NewEntry, QueuedEntry, QueueStats, State
+from rediscore.queue.entries import Claim, Done, NewEntry
 from rediscore.queue.marker import BLOCK_SECONDS, MarkerWatch
-from rediscore.queue.wire import at, claims_of, entry_of, ms, pairs
+from rediscore.queue.view import QueueView
+from rediscore.queue.wire import at, claims_of, ends, ms, pairs
 from rediscore.retry import TRANSIENT, Backoff, is_transient
-from rediscore.scripts import Argument, Script
+from rediscore.scripts import Argument
 
 AT_ONCE: Final = 1000
 """The most entries that one verb takes."""
 
-# In the order of KEYS in lua/lib.lua.
-_KEYS = ["ready", "delayed", "leased", "dead", "done", "entries", "claims", "marker"]
 _GIVE_BACK_SECONDS = 2.0
 _OUTAGE_PAUSE = 0.2
 # How long arrivals set the marker for a worker that found nothing: far longer than a sleep, for clocks jump.
 _SLEEP_MS = 600_000
 
 
-class PriorityQueue:
+class PriorityQueue(QueueView):
     """Entries wait by rank = entry time − head start of their class; the lowest rank is taken first.
 
     Hence FIFO within a class, and nobody is overtaken by an entry that came later by more than the
@@ -53,6 +52,7 @@ class PriorityQueue:
         max_recoveries: leases of one entry that may run out before it is dead.
         memory: how long what is done or removed is remembered. Repeating a verb is harmless for so long.
         dead_retention: how long dead entries are kept.
+        result_ttl: how long the results of entries are kept.
         metrics: counts what is added, claimed, acked, nacked and dead through this object.
         now_ms: only for tests, instead of the server's clock.
     """
@@ -71,6 +71,7 @@ class PriorityQueue:
         max_recoveries: int = 20,
         memory: timedelta = timedelta(minutes=10),
         dead_retention: timedelta = timedelta(days=7),
+        result_ttl: timedelta = timedelta(hours=1),
         metrics: Metrics | None = None,
         now_ms: Callable[[], int] | None = None,
     ) -> None:
@@ -78,17 +79,14 @@ class PriorityQueue:
             raise ValueError("A queue needs at least one class: head_start={'standard': timedelta(0)}.")
         if lease <= timedelta(0) or max_attempts < 1 or max_recoveries < 0:
             raise ValueError("A queue needs lease > 0, max_attempts >= 1 and max_recoveries >= 0.")
-        self.name = name
-        self._connections = connections
-        tag = f"{keys.prefix}:{name}"
-        self._keys = [keys.key("queue", key, tag=tag) for key in _KEYS]
+        limits = (ms(memory), ms(dead_retention), max_recoveries)
+        super().__init__(connections, name, keys=keys, limits=limits, now_ms=now_ms)
         self._head_start_ms = {priority: ms(start) for priority, start in head_start.items()}
         self._lease = lease
         self._capacity = -1 if capacity is None else capacity
         self._max_attempts = max_attempts
         self._backoff = backoff or Backoff(1.0, 60.0)
-        self._limits = (ms(memory), ms(dead_retention), max_recoveries)
-        self._now_ms = now_ms
+        self._results: tuple[Argument, ...] = (ms(result_ttl), self.results_channel)
         self._meter = meter_of(metrics, "queue", name)
 
     async def add(
@@ -149,7 +147,7 @@ class PriorityQueue:
         owner: str,
         most: int,
         *,
-        done: Iterable[Claim] = (),
+        done: Iterable[Claim | Done] = (),
         wait: timedelta | None = None,
         claim_id: str | None = None,
         lease: timedelta | None = None,
@@ -170,7 +168,7 @@ class PriorityQueue:
         """
         claim_id = claim_id or uuid4().hex
         lease = lease or self._lease
-        acks = pairs(done)
+        acks = ends(done)
         if wait is None:
             claims, _ = await self._claim(owner, claim_id, lease, most, 0, acks)
             return claims
@@ -218,33 +216,50 @@ class PriorityQueue:
 
         Raises: StaleLease when another holds it, or when the queue does not know it (any more).
         """
-        (done,) = await self._run("ack", entry_id, token)
+        (done,) = await self._run("ack", *self._results, entry_id, token, b"")
         self._check(done, entry_id, token)
         self._meter.counts["acked"] += 1
 
-    async def ack_many(self, claims: Sequence[Claim]) -> list[bool]:
-        """As `ack` for up to 1000 in one round trip; False for each that is held no longer."""
-        if not claims:
+    async def ack_many(self, done: Sequence[Claim | Done]) -> list[bool]:
+        """As `ack` for up to 1000 in one round trip, with their results in the same step; False for each
+        that is held no longer, and its result is not kept."""
+        if not done:
             return []
-        done = [reply == 1 for reply in await self._run("ack", *pairs(claims))]
-        self._meter.counts["acked"] += sum(done)
-        return done
+        acks = ends(done)
+        acked = [reply == 1 for reply in await self._run("ack", *self._results, *acks, results_of=acks)]
+        self._meter.counts["acked"] += sum(acked)
+        return acked
 
     async def nack(
-        self, entry_id: str, token: int, *, delay: timedelta | None = None, reason: str = ""
-    ) -> None:
+        self,
+        entry_id: str,
+        token: int,
+        *,
+        delay: timedelta | None = None,
+        reason: str = "",
+        max_attempts: int | None = None,
+        result: bytes = b"",
+    ) -> bool:
         """The attempt failed: back to its old place after `delay`, or after the backoff of the queue;
         dead with the reason after `max_attempts`. Again with the same token: no effect.
 
+        Args:
+            max_attempts: instead of that of the queue; 1 = dead now.
+            result: to be kept if it is dead now.
+
+        Returns: whether it will be tried again.
         Raises: StaleLease.
         """
+        most = max_attempts or self._max_attempts
         if delay is None:
-            pauses = [round(self._backoff.delay(n) * 1000) for n in range(1, min(self._max_attempts, 64) + 1)]
+            pauses = [round(self._backoff.delay(n) * 1000) for n in range(1, min(most, 64) + 1)]
         else:
             pauses = [ms(delay)]
-        reply: int = await self._run("nack", entry_id, token, reason, self._max_attempts, *pauses)
+        arguments = (entry_id, token, reason, most, *self._results, result, *pauses)
+        reply: int = await self._run("nack", *arguments, results_of=(entry_id, token, result))
         self._check(reply, entry_id, token)
         self._meter.counts["dead" if reply == 2 else "nacked"] += 1
+        return reply == 1
 
     async def release(self, entry_id: str, token: int) -> None:
         """Give the entry back unfinished, e.g. at shutdown: ready at once, no attempt counted.
@@ -299,34 +314,6 @@ class PriorityQueue:
         removed: int = await self._run("remove", entry_id, uuid4().hex)
         return removed == 1
 
-    async def contains(self, entry_ids: Sequence[str]) -> list[bool]:
-        """For each id (up to 1000) whether the queue holds it: ready, delayed, leased or dead."""
-        if not entry_ids:
-            return []
-        return [known == 1 for known in await self._run("contains", *entry_ids)]
-
-    async def peek(self, n: int = 10, *, state: State = "ready", skip: int = 0) -> list[QueuedEntry]:
-        """Up to `n` entries of one state, without those before: in the order in which they will be taken,
-        fall due or run out, or have died."""
-        return [entry_of(row) for row in await self._run("peek", state, skip, n)]
-
-    async def position(self, entry_id: str) -> int | None:
-        """How many entries go before it; None when it is not ready."""
-        position: int | None = await self._run("position", entry_id)
-        return position
-
-    async def stats(self) -> QueueStats:
-        """How much there is in each state, from one instant."""
-        ready, delayed, leased, dead, oldest_ms = await self._run("stats")
-        return QueueStats(ready, delayed, leased, dead, oldest_ms / 1000 if oldest_ms >= 0 else None)
-
-    async def _run(self, verb: str, *args: Argument) -> Any:
-        script = Script.load("rediscore.queue", f"lua/{verb}.lua")
-        now: Argument = self._now_ms() if self._now_ms is not None else ""
-        return await script(
-            self._connections, keys=self._keys, args=[now, *self._limits, *args], idempotent=True
-        )
-
     async def _add(self, entries: Sequence[NewEntry]) -> list[int]:
         arguments: list[Argument] = []
         for entry in entries:
@@ -349,7 +336,13 @@ class PriorityQueue:
     ) -> tuple[list[Claim], float | None]:
         """Claims, or none and the seconds until something will happen by itself."""
         request = asyncio.create_task(
-            self._run("claim", claim_id, owner, ms(lease), min(most, AT_ONCE), sleep_ms, *acks)
+            self._run(
+                "claim",
+                *(claim_id, owner, ms(lease), min(most, AT_ONCE), sleep_ms),
+                *self._results,
+                *acks,
+                results_of=acks,
+            )
         )
         try:
             reply = await asyncio.shield(request)

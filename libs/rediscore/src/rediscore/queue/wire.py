@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rediscore.queue.entries import Claim, QueuedEntry
+from rediscore.queue.entries import Claim, Done, QueuedEntry
 from rediscore.scripts import Argument
 
 _CLAIM_FIELDS = 6
@@ -23,6 +23,17 @@ def at(milliseconds: int) -> datetime:
 def pairs(claims: Iterable[Claim]) -> list[Argument]:
     """Id and token of each."""
     return [part for claim in claims for part in (claim.entry_id, claim.token)]
+
+
+def ends(done: Iterable[Claim | Done]) -> list[Argument]:
+    """Id, token and result of each."""
+    arguments: list[Argument] = []
+    for end in done:
+        if isinstance(end, Done):
+            arguments += (end.claim.entry_id, end.claim.token, end.result)
+        else:
+            arguments += (end.entry_id, end.token, b"")
+    return arguments
 
 
 def claims_of(reply: Sequence[Any]) -> list[Claim]:

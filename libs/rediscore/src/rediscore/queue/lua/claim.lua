@@ -7,7 +7,7 @@
 -- ARGV[7]  lease (ms)
 -- ARGV[8]  how many at most
 -- ARGV[9]  how long the worker will sleep at the marker if there is nothing (ms); 0 = it will not
--- ARGV[10…] for each entry that is done: id, token
+-- ARGV[10…] of entries that are done, as `acknowledge` takes them
 -- Reply    {{1 done (now or before) or 0 the token holds nothing, for each acknowledged},
 --           {ms until something falls due or a lease runs out; -1 = nothing will, when nothing is ready},
 --           id, payload, class, token, end of lease (ms), attempt, of each entry in turn}
@@ -15,7 +15,7 @@
 local claim, owner, lease = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local most, sleep = tonumber(ARGV[8]), tonumber(ARGV[9])
 
-local acked = each_lease(10, ack)
+local acked = acknowledge(10)
 if #acked > 0 then commit() end
 settle(100)
 

@@ -6,7 +6,7 @@
 -- @include lib.lua
 local lease = tonumber(ARGV[5])
 
-local answers = each_lease(6, function(id, entry, token)
+local answers = each_lease(6, 2, function(id, entry, token)
   if not held(entry, token) then return 0 end
   put(LEASED, NOW + lease, id)
   return NOW + lease

@@ -17,6 +17,7 @@
 --   ARGV[3]  how long what is dead is kept (ms)
 --   ARGV[4]  how many leases of one entry may run out before it is dead
 -- Arguments about several entries come in pairs or triples at the end, at most 1000 entries.
+-- Behind the keys above stand those of the results that the call brings, one for each, in their order.
 local READY, DELAYED, LEASED, DEAD, DONE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ENTRIES, CLAIMS, MARKER = KEYS[6], KEYS[7], KEYS[8]
 local MEMORY, DEAD_RETENTION, MAX_RECOVERIES = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -175,23 +176,39 @@ local function forget(set, keep, limit)
   end
 end
 
--- The verbs that end or prolong a lease take pairs of id and token from ARGV[first] on, and answer 1 or 0 each.
-local function each_lease(first, act)
+-- The verbs that end or prolong a lease take id, token and what else belongs to it (`width` arguments for each
+-- entry) from ARGV[first] on, and answer for each.
+local function each_lease(first, width, act)
   local ids, answers = {}, {}
-  for i = first, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
+  for i = first, #ARGV, width do ids[#ids + 1] = ARGV[i] end
   read(ids)
   for i, id in ipairs(ids) do
-    answers[i] = act(id, records[id] or nil, tonumber(ARGV[first + 2 * i - 1]))
+    local at = first + width * (i - 1)
+    answers[i] = act(id, records[id] or nil, tonumber(ARGV[at + 1]), ARGV[at + 2])
   end
   return answers
 end
 
-local function ack(id, entry, token)
-  if entry and entry.state == 'done' and entry.token == token then return 1 end
-  if not held(entry, token) then return 0 end
-  take_out(id, entry)
-  to_done(id, {token = token})
-  return 1
+-- Keep what came of an entry, and tell those who wait for it.
+local function keep_result(key, id, result, ttl, channel)
+  redis.call('SET', key, result, 'PX', ttl)
+  redis.call('PUBLISH', channel, id)
+end
+
+-- Ends of work: ARGV[first] how long results are kept (ms), then the channel that tells of them, then for each entry
+-- id, token, result ('' = none). 1 done (now or before), 0 = the token holds nothing, and its result is refused.
+local function acknowledge(first)
+  local ttl, channel, next_key = ARGV[first], ARGV[first + 1], 9
+  return each_lease(first + 2, 3, function(id, entry, token, result)
+    local key = nil
+    if result ~= '' then key, next_key = KEYS[next_key], next_key + 1 end
+    if entry and entry.state == 'done' and entry.token == token then return 1 end
+    if not held(entry, token) then return 0 end
+    take_out(id, entry)
+    to_done(id, {token = token})
+    if key then keep_result(key, id, result, ttl, channel) end
+    return 1
+  end)
 end
 
 -- What time has brought about since the last time: entries fall due, leases run out, the past is

@@ -3,7 +3,7 @@
 -- ARGV[5…] for each entry: id, token
 -- Reply    for each: 1 done (now or before), 0 = the token holds nothing
 -- @include lib.lua
-local answers = each_lease(5, function(id, entry, token)
+local answers = each_lease(5, 2, function(id, entry, token)
   if repeated(entry, token, 'release') then return 1 end
   if not held(entry, token) then return 0 end
   end_lease(id, entry, 'release')

@@ -1,0 +1,74 @@
+"""Looking into a queue without changing it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from rediscore.client import RedisConnections
+from rediscore.keys import KeySpace
+from rediscore.queue.entries import QueuedEntry, QueueStats, State
+from rediscore.queue.wire import entry_of
+from rediscore.scripts import Argument, Script
+
+# In the order of KEYS in lua/lib.lua.
+_KEYS: Final = ("ready", "delayed", "leased", "dead", "done", "entries", "claims", "marker")
+
+
+class QueueView:
+    """What `PriorityQueue` shows. Nothing falls due by being looked at: claims do that."""
+
+    def __init__(
+        self,
+        connections: RedisConnections,
+        name: str,
+        *,
+        keys: KeySpace,
+        limits: tuple[int, int, int],
+        now_ms: Callable[[], int] | None,
+    ) -> None:
+        tag = f"{keys.prefix}:{name}"
+        self.name = name
+        self.results_channel = keys.key("queue", "results", tag=tag)
+        """Says the id of an entry whose result has come; `rediscore.pubsub` tells how to listen."""
+        self._connections = connections
+        self._keys = [keys.key("queue", key, tag=tag) for key in _KEYS]
+        self._results_key = keys.key("queue", "result", tag=tag)
+        self._limits = limits
+        self._now_ms = now_ms
+
+    async def result(self, entry_id: str) -> bytes | None:
+        """What came of the entry, for `result_ttl` after its end. One round trip."""
+        found: bytes | None = await self._connections.execute(
+            "GET", f"{self._results_key}:{entry_id}", idempotent=True
+        )
+        return found
+
+    async def contains(self, entry_ids: Sequence[str]) -> list[bool]:
+        """For each id (up to 1000) whether the queue holds it: ready, delayed, leased or dead."""
+        if not entry_ids:
+            return []
+        return [known == 1 for known in await self._run("contains", *entry_ids)]
+
+    async def peek(self, n: int = 10, *, state: State = "ready", skip: int = 0) -> list[QueuedEntry]:
+        """Up to `n` entries of one state, without those before: in the order in which they will be taken,
+        fall due or run out, or have died."""
+        return [entry_of(row) for row in await self._run("peek", state, skip, n)]
+
+    async def position(self, entry_id: str) -> int | None:
+        """How many entries go before it; None when it is not ready."""
+        position: int | None = await self._run("position", entry_id)
+        return position
+
+    async def stats(self) -> QueueStats:
+        """How much there is in each state, from one instant."""
+        ready, delayed, leased, dead, oldest_ms = await self._run("stats")
+        return QueueStats(ready, delayed, leased, dead, oldest_ms / 1000 if oldest_ms >= 0 else None)
+
+    async def _run(self, verb: str, *args: Argument, results_of: Sequence[Argument] = ()) -> Any:
+        """`results_of`: id, token, result of entries, whose result keys the script needs."""
+        script = Script.load("rediscore.queue", f"lua/{verb}.lua")
+        now: Argument = self._now_ms() if self._now_ms is not None else ""
+        keys = self._keys
+        if results_of:
+            with_result = zip(results_of[::3], results_of[2::3], strict=True)
+            keys = keys + [f"{self._results_key}:{entry_id!s}" for entry_id, result in with_result if result]
+        return await script(self._connections, keys=keys, args=[now, *self._limits, *args], idempotent=True)
