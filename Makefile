@@ -15,7 +15,7 @@ sources = $(wildcard libs/*/src services/*/src tools/*/src)
 space := $(subst ,, )
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports claims soak bench lock clean environment environment-dev
+.PHONY: help demo test lint types imports claims soak wheel bench timing lock clean environment environment-dev environment-bench
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -43,7 +43,13 @@ types: environment-dev  ## mypy --strict over everything
 imports: environment-dev  ## who may import whom
 	@$(VENV)/lint-imports
 
-bench: environment-dev  ## measure: time to the first order, the way of an order, streams against FastStream
+wheel: environment-dev  ## build rediscore, install it alone in .wheel, run its tests there; ARGS go to pytest
+	@$(VENV)/python tools/wheel.py $(ARGS)
+
+bench: environment-bench  ## measure rediscore against its peers: goals, ours, theirs; ARGS="lock --rounds 5"
+	@.venv-bench/bin/python -m bench.rediscore $(ARGS)
+
+timing: environment-dev  ## measure: time to the first order, the way of an order, streams against FastStream
 	@for bench in first_order order_flow streams_vs_faststream; do $(VENV)/python bench/$$bench.py || exit; done
 
 claims: environment-dev  ## every capability and invariant with the tests that prove it
@@ -54,7 +60,7 @@ lock: environment-dev  ## write the locks from the pyproject files; ARGS="--upgr
 
 clean:  ## end what runs, delete everything that was made here: .pizzeria, .venv, caches
 	@if [ -x $(VENV)/pizzeria ]; then $(VENV)/pizzeria down; fi
-	@rm -rf .pizzeria .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .pizzeria .venv .venv-bench .wheel .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:
@@ -62,6 +68,9 @@ environment:
 
 environment-dev:
 	@$(bootstrap) --dev
+
+environment-bench:
+	@$(bootstrap) --bench
 
 define bootstrap
 python="$(PYTHON)"; command -v "$$python" >/dev/null || { \

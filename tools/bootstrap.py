@@ -2,6 +2,7 @@
 
     python3 tools/bootstrap.py          what the demo needs
     python3 tools/bootstrap.py --dev    and what the tests need
+    python3 tools/bootstrap.py --bench  .venv-bench: rediscore and what it is measured against
 
 Standard library only. Does nothing when the environment is up to date. The syntax stays that of an old
 Python, because a file that it cannot read would not tell anybody which one is needed.
@@ -37,17 +38,18 @@ class BootstrapError(Exception):
 
 
 class Environment:
-    """The virtual environment of one clone."""
+    """A virtual environment of one clone: .venv with all our packages, or .venv-bench for measuring one."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, bench: bool = False) -> None:
         self.root = root
-        self.folder = root / ".venv"
+        self.folder = root / (".venv-bench" if bench else ".venv")
         self.python = self.folder / "bin" / "python"
+        packages = ("libs/rediscore",) if bench else ("libs/*", "services/*", "tools/*")
         self.packages = sorted(
-            file.parent
-            for group in ("libs", "services", "tools")
-            for file in root.glob(f"{group}/*/pyproject.toml")
+            file.parent for pattern in packages for file in root.glob(f"{pattern}/pyproject.toml")
         )
+        locks = ("requirements-bench.lock",) if bench else ("requirements.lock", "requirements-dev.lock")
+        self._locks = [root / name for name in locks]
         self._stamp = self.folder / "bootstrap.json"
 
     def is_current(self, *, dev: bool) -> bool:
@@ -63,7 +65,7 @@ class Environment:
         self._stamp.unlink(missing_ok=True)
         if not self._has_pip():
             self._create()
-        lock = self.root / ("requirements-dev.lock" if dev else "requirements.lock")
+        lock = self._locks[-1 if dev else 0]
         say(f"Installing what {lock.name} names …")
         ours = [argument for package in self.packages for argument in ("-e", str(package))]
         with tempfile.TemporaryDirectory() as scratch:
@@ -80,8 +82,7 @@ class Environment:
     def _key(self) -> str:
         # The folder is part of it: what is installed points into the clone.
         key = hashlib.sha256(str(self.root).encode())
-        locks = sorted(self.root.glob("requirements*.lock"))
-        for file in [*locks, *(package / "pyproject.toml" for package in self.packages)]:
+        for file in [*self._locks, *(package / "pyproject.toml" for package in self.packages)]:
             key.update(file.read_bytes())
         return key.hexdigest()
 
@@ -98,7 +99,7 @@ class Environment:
                 f"{sys.executable} cannot make virtual environments: venv or ensurepip is missing.\n"
                 f"Install it (Debian, Ubuntu: sudo apt install python{version}-venv) and try again."
             )
-        say("Making the virtual environment .venv …")
+        say(f"Making the virtual environment {self.folder.name} …")
         made = run([sys.executable, "-m", "venv", "--clear", str(self.folder)])
         if made.returncode:
             raise BootstrapError(f"The virtual environment could not be made:\n{last_lines(made)}")
@@ -155,9 +156,12 @@ def say(line: str) -> None:
 def main() -> None:
     """Make the environment of the clone that this file lies in."""
     parser = argparse.ArgumentParser(description="Makes the virtual environment of Mario's Pizzeria.")
-    parser.add_argument("--dev", action="store_true", help="install what the tests need as well")
-    dev = parser.parse_args().dev
-    environment = Environment(Path(__file__).resolve().parent.parent)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--dev", action="store_true", help="install what the tests need as well")
+    which.add_argument("--bench", action="store_true", help="make .venv-bench instead")
+    options = parser.parse_args()
+    dev = options.dev
+    environment = Environment(Path(__file__).resolve().parent.parent, bench=options.bench)
     try:
         if not environment.is_current(dev=dev):
             environment.make(dev=dev)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the two locks from the pyproject files: what runs the pizzeria
-# (requirements.lock) and what tests it as well (requirements-dev.lock).
+# Writes the locks from the pyproject files: what runs the pizzeria (requirements.lock), what tests it
+# as well (requirements-dev.lock), what rediscore is measured against (requirements-bench.lock).
 # Versions that are locked stay unless `tools/lock.sh --upgrade` is called.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,3 +14,5 @@ compile() {
 compile libs/*/pyproject.toml services/*/pyproject.toml tools/*/pyproject.toml \
     --extra streams --extra fastapi --extra metrics --extra embedded --group build -o requirements.lock "$@"
 compile requirements.lock --group dev -o requirements-dev.lock "$@"
+compile libs/rediscore/pyproject.toml --extra embedded --extra metrics --group build --group bench \
+    --constraint requirements.lock -o requirements-bench.lock "$@"

@@ -15,7 +15,7 @@ PROJECTS = sorted(
     path for where in ("libs", "services", "tools") for path in (ROOT / where).glob("*/pyproject.toml")
 )
 DOCKERFILES = sorted([*ROOT.glob("services/*/Dockerfile"), ROOT / "tools/pizzeria/Dockerfile"])
-LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-dev.lock"]
+LOCKS = [ROOT / f"requirements{name}.lock" for name in ("", "-dev", "-bench")]
 
 
 def folder(path: Path) -> str:
@@ -33,6 +33,11 @@ def locked(path: Path) -> dict[str, str]:
     return {re.split(r"[=\s]", block)[0]: block for block in blocks}
 
 
+def version(block: str) -> str:
+    """The first line of a block: name, version, for which systems."""
+    return block.splitlines()[0]
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
 def test_a_lock_pins_versions_and_hashes_and_names_no_index(lock: Path) -> None:
     packages = locked(lock)
@@ -44,10 +49,18 @@ def test_a_lock_pins_versions_and_hashes_and_names_no_index(lock: Path) -> None:
 
 
 def test_what_tests_the_house_is_not_in_what_runs_it() -> None:
-    runs, tests = locked(LOCKS[0]), locked(LOCKS[1])
+    runs, tests, _ = map(locked, LOCKS)
     assert {"pytest", "mypy", "ruff", "testcontainers"} <= tests.keys()
     assert not {"pytest", "mypy", "ruff", "testcontainers"} & runs.keys()
     assert {name for name, block in runs.items() if tests.get(name) != block} == set()
+
+
+def test_what_is_measured_is_what_runs() -> None:
+    runs, _, measured = map(locked, LOCKS)
+    assert {"redis", "hiredis", "pydantic"} <= measured.keys()
+    assert {
+        name for name in runs.keys() & measured.keys() if version(runs[name]) != version(measured[name])
+    } == set()
 
 
 @pytest.mark.parametrize("path", PROJECTS, ids=folder)

@@ -70,6 +70,7 @@ async def test_ping_keeps_its_own_time(redis_url: str, fault_proxy: FaultProxy) 
         await connections.aclose()
 
 
+@pytest.mark.proves("T5")
 async def test_blocking_longer_than_the_socket_timeout_ends_in_its_own_time(
     redis_url: str, key_prefix: str
 ) -> None:

@@ -51,6 +51,32 @@ async def test_swallowed_reply_belongs_to_a_request_that_was_done(
     await through.ping()  # once only
 
 
+async def test_several_replies_are_swallowed(
+    through: RedisConnections, connections: RedisConnections, fault_proxy: FaultProxy, key_prefix: str
+) -> None:
+    await through.ping()
+    fault_proxy.swallow_reply(after=b"INCR", count=2)
+
+    assert await through.execute("INCR", key_prefix, idempotent=True) == 3
+
+    assert fault_proxy.swallowed == 2
+    await connections.execute("DEL", key_prefix)
+
+
+async def test_delayed_reply_belongs_to_a_request_that_was_done(
+    through: RedisConnections, connections: RedisConnections, fault_proxy: FaultProxy, key_prefix: str
+) -> None:
+    await through.ping()
+    fault_proxy.delay_reply(0.3, after=b"SET")
+    setting = asyncio.ensure_future(through.execute("SET", key_prefix, "x"))
+
+    await eventually(lambda: fault_proxy.delayed == 1)
+
+    assert await connections.execute("GETDEL", key_prefix) == b"x"
+    assert not setting.done()
+    assert await setting == b"OK"
+
+
 async def test_reset_breaks_what_is_open_and_welcomes_new(
     through: RedisConnections, fault_proxy: FaultProxy, key_prefix: str
 ) -> None:

@@ -1,5 +1,8 @@
 """Settings: what is wrong is said at start, by name, and never with the secret."""
 
+import subprocess
+import sys
+
 import pytest
 from pydantic import ValidationError
 from rediscore.errors import SettingsError
@@ -50,6 +53,84 @@ def test_explicit_address_does_not_mix_with_the_environment(monkeypatch: pytest.
     monkeypatch.setenv("REDIS_HOST", "elsewhere.example")
 
     assert RedisSettings.from_url("redis://here.example").host == "here.example"
+
+
+def test_primary_that_sentinels_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_SENTINELS", "one.example:26379, [::1]:26380")
+    monkeypatch.setenv("REDIS_SENTINEL_MASTER", "orders")
+    monkeypatch.setenv("REDIS_SENTINEL_PASSWORD", "s3cret")
+    monkeypatch.setenv("REDIS_DB", "2")
+
+    settings = RedisSettings()
+
+    assert settings.sentinels == (("one.example", 26379), ("::1", 26380))
+    assert settings.address == "redis+sentinel://one.example:26379,[::1]:26380/orders/2"
+    assert "s3cret" not in settings.model_dump_json() + repr(settings)
+
+
+def test_cluster_by_its_nodes_or_by_the_address_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = RedisSettings(cluster_nodes="a:7000,b:7000", password="s3cret", tls=True)
+    monkeypatch.setenv("REDIS_URL", "redis://:s3cret@a:7000")
+    monkeypatch.setenv("REDIS_CLUSTER", "true")
+    addressed = RedisSettings()
+
+    assert (named.cluster, named.address) == (True, "rediss+cluster://a:7000,b:7000")
+    assert (addressed.cluster, addressed.address) == (True, "redis+cluster://a:7000")
+
+
+def test_servers_named_in_code_do_not_mix_with_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://elsewhere.example")
+    monkeypatch.setenv("REDIS_TYPO", "1")
+
+    assert RedisSettings(cluster_nodes="here:7000").cluster_nodes == (("here", 7000),)
+    assert RedisSettings(sentinels="here:1", sentinel_master="m").sentinels == (("here", 1),)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"SENTINELS": "a:1"}, "REDIS_SENTINELS and REDIS_SENTINEL_MASTER go together"),
+        ({"SENTINEL_MASTER": "m"}, "REDIS_SENTINELS and REDIS_SENTINEL_MASTER go together"),
+        ({"SENTINELS": "a", "SENTINEL_MASTER": "m"}, "REDIS_SENTINELS: must look like host:port,host:port"),
+        ({"SENTINELS": "a:70000", "SENTINEL_MASTER": "m"}, "REDIS_SENTINELS: must look like"),
+        ({"SENTINELS": "u:s3cret@a:1", "SENTINEL_MASTER": "m"}, "REDIS_SENTINELS: must look like"),
+        ({"SENTINELS": "a:1,a:1", "SENTINEL_MASTER": "m"}, "REDIS_SENTINELS: names one address twice"),
+        ({"SENTINELS": "a:1", "SENTINEL_MASTER": "m", "HOST": "h"}, "leave REDIS_HOST"),
+        ({"SENTINELS": "a:1", "SENTINEL_MASTER": "m", "URL": "redis://:s3cret@h"}, "the host in REDIS_URL"),
+        ({"SENTINELS": "a:1", "SENTINEL_MASTER": "m", "CLUSTER": "true"}, "exclude each other"),
+        ({"SENTINEL_PASSWORD": "s3cret"}, "REDIS_SENTINEL_PASSWORD without REDIS_SENTINELS"),
+        (
+            {"SENTINELS": "a:1", "SENTINEL_MASTER": "m", "SENTINEL_USERNAME": "u"},
+            "REDIS_SENTINEL_USERNAME without",
+        ),
+        ({"SENTINEL": "a:1"}, "REDIS_SENTINEL is no setting of rediscore: did you mean REDIS_SENTINELS?"),
+        ({"CLUSTER": "true", "DB": "1"}, "A cluster has database 0 only"),
+        ({"CLUSTER_NODES": "a:1", "CLUSTER": "false"}, "REDIS_CLUSTER_NODES with REDIS_CLUSTER=false"),
+        (
+            {"CLUSTER_NODES": "a:1", "PORT": "7000"},
+            "REDIS_CLUSTER_NODES already says where; leave REDIS_PORT",
+        ),
+        ({"TRANSPORT": "pigeon"}, "REDIS_TRANSPORT: "),
+    ],
+)
+def test_servers_that_contradict_each_other(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], said: str
+) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(f"REDIS_{name}", value)
+
+    with pytest.raises(SettingsError) as refusal:
+        RedisSettings()
+
+    assert said in str(refusal.value)
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_settings_need_no_client_library() -> None:
+    """The command line reads settings before it knows whether it needs Redis."""
+    code = "import rediscore.settings, rediscore.embedded, sys; sys.exit('redis' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_retry_budget_comes_from_the_settings() -> None:

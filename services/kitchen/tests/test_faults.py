@@ -61,6 +61,12 @@ async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
 
     await eventually(not_ready, within=10)
 
+    async def spared() -> bool:
+        shown = (await hands.client.get("/metrics")).text
+        return 'rediscore_breaker_events_total{event="rejected",name="dispatch"}' in shown
+
+    await eventually(spared, within=20, what="the breaker answers in place of Redis")
+
     fault_proxy.resume()
     fault_proxy.restore()
     while "kitchen.order_ready" not in await kitchens.told(order_id):

@@ -1,12 +1,16 @@
 """What guests and other services read."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import redis.asyncio
-from menu_service.cache import MenuCache
+import pytest_asyncio
+from menu_service.cache import MenuCopy
+from menu_service.reading import MENU, MenuAnswer
+from pizzeria_chassis.errors import DatabaseUnavailable
 from pizzeria_contracts.menu import Menu as MenuContract
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
@@ -45,11 +49,21 @@ async def test_a_pizza_that_does_not_exist(menu: Menu) -> None:
     assert answer.json()["type"] == "/problems/not-found"
 
 
-async def test_the_menu_is_served_from_the_copy(menu: Menu, own_redis: str) -> None:
+@pytest_asyncio.fixture
+async def copy(own_redis: str) -> AsyncIterator[MenuCopy]:
+    """The copy of the menus on `own_redis`, as another replica has it."""
+    connections = RedisConnections(RedisSettings.from_url(own_redis))
+    opened = MenuCopy(connections, KeySpace("menu"), ttl=timedelta(seconds=10), patience=timedelta(seconds=5))
+    yield opened
+    await opened.stop()
+    await connections.aclose()
+
+
+@pytest.mark.proves("P1", "R3")
+async def test_the_menu_is_served_from_the_copy(menu: Menu, copy: MenuCopy) -> None:
     await menu.guest.get("/menu")
-    async with redis.asyncio.Redis.from_url(own_redis) as client:
-        assert 0 < await client.pttl("menu:v1:menu") <= 10_000
-        await client.hset("menu:v1:menu", "body", b'{"items": [], "toppings": [], "next": null}')
+    assert await copy.cache.has(MENU)
+    await copy.cache.set(MENU, MenuAnswer(items=(), toppings=()))
     assert (await menu.guest.get("/menu")).json()["items"] == []
 
 
@@ -60,13 +74,41 @@ async def test_a_change_is_in_the_menu_of_every_replica_at_once(database_url: st
         assert not (await other.listed("margherita") or {})["available"]
 
 
-async def test_a_slow_reader_cannot_bring_back_an_old_copy(own_redis: str) -> None:
+async def test_a_slow_reader_cannot_bring_back_an_old_copy(menu: Menu, copy: MenuCopy) -> None:
+    """Another replica has read the menu before a change, and stores it after."""
+    old = MenuAnswer.model_validate((await menu.guest.get("/menu")).json())
+    await copy.forget()
+    has_read, go = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> MenuAnswer:
+        has_read.set()
+        await go.wait()
+        return old
+
+    reader = asyncio.create_task(copy.cache.remember(MENU, slow))
+    await has_read.wait()
+    assert (await menu.patch("margherita", 1, available=False)).status_code == 200
+    go.set()
+    assert await reader == old  # it asked before
+    assert not await copy.cache.has(MENU)
+    assert not (await menu.listed("margherita") or {})["available"]
+
+
+@pytest.mark.proves("P1", "R6")
+async def test_while_the_database_is_away_the_last_copy_is_served(
+    menu: Menu, copy: MenuCopy, own_redis: str
+) -> None:
+    answer = (await menu.guest.get("/menu")).json()
     connections = RedisConnections(RedisSettings.from_url(own_redis))
-    cache = MenuCache(connections, KeySpace("menu"), ttl=timedelta(seconds=5))
-    assert await cache.put(7, b"new")
-    assert not await cache.put(6, b"old")
-    assert await cache.get() == b"new"
+    async for key in connections.scan_keys("menu:v1:*:e:*"):  # its ten seconds are over
+        await connections.execute("PEXPIRE", key, 590_000)
     await connections.aclose()
+    assert await copy.cache.get(MENU) is None
+
+    async def away() -> MenuAnswer:
+        raise DatabaseUnavailable("away")
+
+    assert (await copy.cache.remember(MENU, away)).model_dump(mode="json") == answer
 
 
 async def sent(menu: Menu, position: int) -> bool:

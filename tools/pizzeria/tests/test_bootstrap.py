@@ -24,7 +24,7 @@ def clone(tmp_path: Path) -> Path:
     """A root with a bootstrap and a small lock, without environment."""
     (tmp_path / "tools").mkdir()
     shutil.copy(SCRIPT, tmp_path / "tools")
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock"):
         (tmp_path / name).write_text(LOCK)
     return tmp_path
 
@@ -106,6 +106,15 @@ def test_a_moved_clone_is_installed_again(clone: Path, tmp_path_factory: pytest.
     other = tmp_path_factory.mktemp("moved") / "clone"
     shutil.copytree(clone, other)
     assert module.Environment(clone)._key() != module.Environment(other)._key()
+
+
+def test_measuring_has_an_environment_of_its_own(clone: Path) -> None:
+    environment, measuring = bootstrap().Environment(clone), bootstrap().Environment(clone, bench=True)
+    before = environment._key(), measuring._key()
+    assert measuring.folder == clone / ".venv-bench"
+    (clone / "requirements-bench.lock").write_text(LOCK + "\n")
+    assert environment._key() == before[0]
+    assert measuring._key() != before[1]
 
 
 def test_uv_is_taken_out_of_the_lock_for_pip() -> None:

@@ -12,7 +12,9 @@ from prometheus_client import CollectorRegistry
 from rediscore.client import RedisConnections
 from rediscore.clock import Clock, SystemClock
 from rediscore.keys import KeySpace
-from rediscore.streams import LiveChannels, ReliableStreams
+from rediscore.metrics import Metrics
+from rediscore.pubsub import LiveChannels
+from rediscore.streams import ReliableStreams
 
 from pizzeria_chassis.app import Service, create_app
 from pizzeria_chassis.auth import Authenticator
@@ -60,6 +62,8 @@ class Chassis:
         self.clock = clock or SystemClock()
         self.registry = CollectorRegistry()
         self.event_metrics = EventMetrics(self.registry)
+        self.metrics = Metrics()
+        self.metrics.expose(self.registry)
         self.connections = RedisConnections(settings.redis)
         self.keys = KeySpace(name)
         self.live = LiveChannels(self.connections)

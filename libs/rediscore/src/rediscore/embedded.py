@@ -10,15 +10,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
-
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from typing import TYPE_CHECKING, Self
 
 from rediscore.errors import RediscoreError
+
+if TYPE_CHECKING:
+    import redis
 
 # The kernel ends the server when the starter dies, even by kill -9. It runs in the child, because code
 # between fork and exec is unsafe in a program with threads. `getppid` covers a parent that died meanwhile.
@@ -103,6 +103,7 @@ class EmbeddedServer:
         directory: its data and log; made when missing.
         port: 0 takes a free one, which then stays the same over restarts.
         password: made up when not given.
+        options: further lines of its configuration, or others instead of ours.
     """
 
     def __init__(
@@ -113,12 +114,14 @@ class EmbeddedServer:
         password: str | None = None,
         appendonly: bool = True,
         binary: ServerBinary | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
         self.port = port
         self.password = password or secrets.token_urlsafe(16)
         self._appendonly = appendonly
         self._binary = binary
+        self._options = dict(options or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -186,9 +189,24 @@ class EmbeddedServer:
 
     def wipe(self) -> None:
         """Lose everything, while it runs: data, scripts, consumer groups. One round trip each."""
-        with self._client() as client:
+        with self.client() as client:
             client.flushall()
             client.script_flush()
+
+    def client(self) -> "redis.Redis":
+        """A blocking client, for what a test or an operator asks; close it after use."""
+        # Imported here: who only looks for a server program needs no client library.
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        return redis.Redis(
+            port=self.port,
+            password=self.password,
+            socket_timeout=5,
+            socket_connect_timeout=1,
+            retry=Retry(NoBackoff(), 0),
+        )
 
     def __enter__(self) -> Self:
         self.start()
@@ -199,24 +217,11 @@ class EmbeddedServer:
 
     def _spawn(self) -> None:
         assert self._binary is not None  # noqa: S101  start() has looked it up
-        configuration = "\n".join(
-            (
-                "bind 127.0.0.1",
-                f"port {self.port}",
-                f"requirepass {self.password}",
-                f'dir "{self.directory.resolve()}"',
-                "logfile server.log",
-                'save ""',
-                f"appendonly {'yes' if self._appendonly else 'no'}",
-                "appendfsync everysec",
-                "maxmemory-policy noeviction",
-            )
-        )
         program = str(self._binary.path)
         tied = [sys.executable, "-ISc", _TIED_TO_PARENT, str(os.getpid())] if sys.platform == "linux" else []
         # Configuration over stdin: a password in the arguments could be read by everyone.
         self._process = subprocess.Popen(  # noqa: S603
-            [*tied, program, "-"],
+            [*tied, program, *self._arguments()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -224,11 +229,31 @@ class EmbeddedServer:
             start_new_session=True,
         )
         assert self._process.stdin is not None  # noqa: S101  just asked for
-        self._process.stdin.write(configuration.encode())
+        self._process.stdin.write(self._configuration().encode())
         self._process.stdin.close()
 
+    def _arguments(self) -> list[str]:
+        return ["-"]
+
+    def _configuration(self) -> str:
+        lines = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "requirepass": self.password,
+            "dir": f'"{self.directory.resolve()}"',
+            "logfile": "server.log",
+            "save": '""',
+            "appendonly": "yes" if self._appendonly else "no",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            **self._options,
+        }
+        return "\n".join(f"{name} {value}" for name, value in lines.items())
+
     def _await_pong(self, deadline: float) -> None:
-        with self._client() as client:
+        import redis
+
+        with self.client() as client:
             while True:
                 if not self.running:
                     raise ServerFailedError(f"The Redis server ended at start:\n{self._log_end()}")
@@ -242,15 +267,6 @@ class EmbeddedServer:
                     time.sleep(0.005)
                 else:
                     return
-
-    def _client(self) -> redis.Redis:
-        return redis.Redis(
-            port=self.port,
-            password=self.password,
-            socket_timeout=5,
-            socket_connect_timeout=1,
-            retry=Retry(NoBackoff(), 0),
-        )
 
     def _log_end(self) -> str:
         log = self.directory / "server.log"

@@ -16,7 +16,7 @@ class InvalidationListener(Protocol):
         ...
 
     def resumed(self) -> None:
-        """Every change from now on is heard."""
+        """Every change from now on is heard. Said again and again while that is so."""
         ...
 
 
@@ -26,6 +26,10 @@ class Invalidations(Protocol):
     A lost connection, or one that says nothing within the heartbeat, is told by `interrupted`: no change
     stays unknown for longer than that.
     """
+
+    heartbeat: float
+    """Seconds: after so long without another `resumed` nothing may be trusted, whatever the reason: a
+    blocked event loop and a stopped process cannot tell."""
 
     def watch(self, prefix: str, listener: InvalidationListener) -> None:
         """Tell `listener` about keys that begin with `prefix`. Prefixes of one feed never overlap."""

@@ -4,6 +4,7 @@ Components count in memory, so a scrape asks nobody and a hot path pays an addit
 of components and events, never keys, users or members: their number is bounded.
 """
 
+import math
 import time
 from bisect import bisect_left
 from collections import defaultdict
@@ -44,8 +45,11 @@ class Timing:
         return sum(self.buckets)
 
     def quantile(self, share: float) -> float:
-        """Upper end of the bucket in which that share of the observations ends; infinite beyond the last."""
+        """Upper end of the bucket in which that share of the observations ends; infinite beyond the last,
+        NaN before the first observation."""
         rank, seen = share * self.count, 0
+        if not rank:
+            return math.nan
         for end, number in zip((*BUCKETS, float("inf")), self.buckets, strict=True):
             seen += number
             if seen >= rank:
@@ -114,7 +118,10 @@ class Metrics:
         return tuple(self._meters.values())
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """`"cache/menu"` → counts, latencies (count, mean, p50, p99 in seconds), gauges, hit ratio."""
+        """`"cache/menu"` → counts, latencies (count, mean, p50, p99 in seconds), gauges, hit ratio.
+
+        Plain values that JSON takes; None for what is unknown, and for a quantile beyond 10 s.
+        """
         return {f"{meter.component}/{meter.name}": _summary(meter) for meter in self.meters()}
 
     def expose(self, registry: "CollectorRegistry") -> None:
@@ -133,16 +140,22 @@ def meter_of(metrics: Metrics | None, component: str, name: str) -> Meter:
 
 def _summary(meter: Meter) -> dict[str, Any]:
     told: dict[str, Any] = dict(meter.counts)
-    hits, misses = meter.counts.get("hit", 0), meter.counts.get("miss", 0)
+    hits = meter.counts.get("hit", 0) + meter.counts.get("local_hit", 0)
+    misses = meter.counts.get("miss", 0)
     if hits or misses:
         told["hit_ratio"] = hits / (hits + misses)
-    for operation, timing in meter.timings.items():
+    for operation, timing in list(meter.timings.items()):
+        count = timing.count
         told[f"{operation}_seconds"] = {
-            "count": timing.count,
-            "mean": timing.total / timing.count if timing.count else 0.0,
-            "p50": timing.quantile(0.5),
-            "p99": timing.quantile(0.99),
+            "count": count,
+            "mean": timing.total / count if count else None,
+            "p50": _known(timing.quantile(0.5)),
+            "p99": _known(timing.quantile(0.99)),
         }
-    for name, read in meter.gauges.items():
-        told[name] = read()
+    for name, read in list(meter.gauges.items()):
+        told[name] = _known(read())
     return told
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -4,26 +4,33 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from rediscore.addresses import Address, addresses, parts_of_url, written
+from rediscore.backoff import Backoff, RetryBudget
 from rediscore.errors import SettingsError
-from rediscore.retry import Backoff, RetryBudget
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(addresses)]
 
 # Kubernetes puts these beside every container when a service is called "redis"; they are nobody's typo.
 _SERVICE_LINKS = re.compile(r"REDIS_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)")
+
+# Who says in code where the servers are wants nothing from the environment.
+_WHERE = {"url", "sentinels", "cluster_nodes"}
 
 
 class RedisSettings(BaseSettings):
     """Everything about the connection, from `REDIS_*` or from keyword arguments.
 
-    Either `REDIS_URL` (`redis://user:password@host:6379/0`, `rediss://` for TLS) or the single fields.
-    With an explicit `url` the environment is not read at all. All times are seconds.
+    One server: `REDIS_URL` (`redis://user:password@host:6379/0`, `rediss://` for TLS) or the single fields.
+    The primary that Sentinel names: `REDIS_SENTINELS` and `REDIS_SENTINEL_MASTER`. A cluster:
+    `REDIS_CLUSTER_NODES`, or `REDIS_CLUSTER=true` with the address of any node.
+    With an explicit `url`, `sentinels` or `cluster_nodes` the environment is not read at all. All times
+    are seconds.
 
     Raises: SettingsError that names each wrong, contradictory or misspelt variable, and no secret.
     """
@@ -36,6 +43,15 @@ class RedisSettings(BaseSettings):
     db: int = Field(default=0, ge=0)
     username: str | None = None
     password: SecretStr | None = None
+
+    sentinels: Addresses = ()
+    sentinel_master: str | None = Field(default=None, min_length=1)
+    sentinel_username: str | None = None
+    sentinel_password: SecretStr | None = None
+    cluster: bool = False
+    cluster_nodes: Addresses = ()
+
+    transport: Literal["pool", "multiplexed"] = "pool"
 
     tls: bool = False
     tls_ca_file: Path | None = None
@@ -58,7 +74,7 @@ class RedisSettings(BaseSettings):
     client_name: str | None = Field(default=None, pattern=r"^[!-~]+$")
 
     def __init__(self, **values: Any) -> None:
-        if "url" not in values:
+        if not _WHERE & values.keys():
             _refuse_unknown_variables(type(self))
         try:
             super().__init__(**values)
@@ -80,15 +96,17 @@ class RedisSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,) if "url" in init_settings() else (init_settings, env_settings)
+        return (init_settings,) if _WHERE & init_settings().keys() else (init_settings, env_settings)
 
     @model_validator(mode="before")
     @classmethod
     def _take_url_apart(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("cluster_nodes"):
+            values = {"cluster": True, **values}
         url = values.pop("url", None)
         if url is None:
             return values
-        parts = _parts(url.get_secret_value() if isinstance(url, SecretStr) else str(url))
+        parts = parts_of_url(url.get_secret_value() if isinstance(url, SecretStr) else str(url))
         if twice := sorted(parts.keys() & values.keys()):
             raise ValueError(f"REDIS_URL already says {', '.join(twice)}; leave {_variables(twice)} out")
         return values | parts
@@ -105,14 +123,40 @@ class RedisSettings(BaseSettings):
             raise ValueError(f"{_variables(missing)} must name a file that exists")
         if self.username is not None and self.password is None:
             raise ValueError("REDIS_USERNAME without REDIS_PASSWORD: set both")
+        self._agree_about_servers()
         if self.backoff_maximum < self.backoff_initial:
             raise ValueError("REDIS_BACKOFF_MAXIMUM must not be less than REDIS_BACKOFF_INITIAL")
         return self
 
+    def _agree_about_servers(self) -> None:
+        if self.sentinels and self.cluster:
+            raise ValueError("REDIS_SENTINELS and a cluster exclude each other: set one of them")
+        if bool(self.sentinels) != (self.sentinel_master is not None):
+            raise ValueError("REDIS_SENTINELS and REDIS_SENTINEL_MASTER go together: set both or neither")
+        if self.sentinel_password is not None and not self.sentinels:
+            raise ValueError("REDIS_SENTINEL_PASSWORD without REDIS_SENTINELS: set both")
+        if self.sentinel_username is not None and self.sentinel_password is None:
+            raise ValueError("REDIS_SENTINEL_USERNAME without REDIS_SENTINEL_PASSWORD: set both")
+        if self.cluster_nodes and not self.cluster:
+            raise ValueError("REDIS_CLUSTER_NODES with REDIS_CLUSTER=false: leave one of them out")
+        if self.cluster and self.db:
+            raise ValueError("A cluster has database 0 only: leave REDIS_DB out")
+        several = "REDIS_SENTINELS" if self.sentinels else "REDIS_CLUSTER_NODES"
+        given = sorted({"host", "port"} & self.model_fields_set)
+        if given and (self.sentinels or self.cluster_nodes):
+            raise ValueError(
+                f"{several} already says where; leave {_variables(given)} (or the host in REDIS_URL) out"
+            )
+
     @property
     def address(self) -> str:
         """Where it is, for logs and health reports: no user, no password."""
-        return f"{'rediss' if self.tls else 'redis'}://{self.host}:{self.port}/{self.db}"
+        tls = "s" if self.tls else ""
+        if self.sentinels:
+            return f"redis{tls}+sentinel://{written(self.sentinels)}/{self.sentinel_master}/{self.db}"
+        if self.cluster:
+            return f"redis{tls}+cluster://{written(self.cluster_nodes or ((self.host, self.port),))}"
+        return f"redis{tls}://{self.host}:{self.port}/{self.db}"
 
     @property
     def repeat_ms(self) -> int:
@@ -129,35 +173,6 @@ class RedisSettings(BaseSettings):
 
 def _variables(names: list[str]) -> str:
     return ", ".join(f"REDIS_{name.upper()}" for name in names)
-
-
-def _parts(url: str) -> dict[str, Any]:
-    """Settings in an address. Errors never quote it: it may hold a password."""
-    hint = "REDIS_URL must look like redis://[user:password@]host[:port][/db]"
-    try:
-        address = urlsplit(url)
-        port = address.port
-    except ValueError:
-        raise ValueError(hint) from None
-    database = address.path.strip("/")
-    if (
-        address.scheme not in ("redis", "rediss")
-        or not address.hostname
-        or (database and not database.isdigit())
-    ):
-        raise ValueError(hint)
-    if address.query or address.fragment:
-        raise ValueError(f"{hint}; options have variables of their own, such as REDIS_SOCKET_TIMEOUT")
-    parts: dict[str, Any] = {"host": address.hostname, "tls": address.scheme == "rediss"}
-    if port is not None:
-        parts["port"] = port
-    if database:
-        parts["db"] = int(database)
-    if address.username:
-        parts["username"] = unquote(address.username)
-    if address.password:
-        parts["password"] = unquote(address.password)
-    return parts
 
 
 def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:

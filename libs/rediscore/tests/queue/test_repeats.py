@@ -169,9 +169,9 @@ async def test_repeated_ends_of_a_lease_are_harmless_and_do_not_mix(timed: Prior
             await verb("a", claim.token)
     await timed.ack("a", heir.token)
     await timed.ack("a", heir.token)
-    for verb in ("nack", "release", "extend"):
+    for name in ("nack", "release", "extend"):
         with pytest.raises(StaleLease):
-            await getattr(timed, verb)("a", heir.token)
+            await getattr(timed, name)("a", heir.token)
 
 
 async def test_ack_is_remembered_for_its_time(timed: PriorityQueue, now: ServerTime) -> None:

@@ -1,4 +1,4 @@
-"""After a change: a new copy in Redis, and a hint to whoever shows the menu."""
+"""After a change: no old copy in Redis, and a hint to whoever shows the menu."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Final
 import structlog
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.channels import MENU_INVALIDATE
-from rediscore.streams import LiveChannels
+from rediscore.pubsub import LiveChannels
 
-from menu_service.reading import Reader
+from menu_service.cache import MenuCopy
 
 _log = structlog.get_logger(__name__)
 
@@ -20,15 +20,15 @@ HINT_SECONDS: Final = 0.5
 class Announcer:
     """Call it in a transaction that changes the menu."""
 
-    reader: Reader
+    copy: MenuCopy
     live: LiveChannels
 
     def __call__(self, tx: Transaction) -> None:
-        """Once ``tx`` is committed, renew the copy, then say that it is new."""
+        """Once ``tx`` is committed, forget the copy, then say that there is news."""
         tx.after_commit(self._announce)
 
     async def _announce(self) -> None:
-        await self.reader.refresh()
+        await self.copy.forget()
         # Whoever made the change waits for this: a Redis that hangs may cost a moment, not seconds.
         try:
             async with asyncio.timeout(HINT_SECONDS):

@@ -11,7 +11,7 @@ from pizzeria_chassis.chassis import Chassis
 from pizzeria_contracts.streams import KITCHEN, MENU
 
 from menu_service.announce import Announcer
-from menu_service.cache import MenuCache
+from menu_service.cache import MenuCopy
 from menu_service.first_menu import FirstMenu
 from menu_service.reading import Reader
 from menu_service.routes import public_router, staff_router
@@ -27,14 +27,16 @@ def create_menu_app(settings: MenuSettings) -> FastAPI:
         description="Pizzas, their prices, and whether they can be ordered.",
         publishes=MENU,
     )
-    cache = MenuCache(
+    copy = MenuCopy(
         chassis.connections,
         chassis.keys,
         ttl=settings.cache_ttl,
-        patience=settings.menu_cache_patience_seconds,
+        patience=settings.cache_patience,
+        metrics=chassis.metrics,
     )
-    reader = Reader(chassis.database, cache)
-    announce = Announcer(reader, chassis.live)
+    reader = Reader(chassis.database, copy.cache)
+    announce = Announcer(copy, chassis.live)
+    chassis.add(copy)
     chassis.add(FirstMenu(chassis.database))
     subscribe(chassis.consumer(KITCHEN, upstream=settings.kitchen_url), announce)
     return chassis.app(public_router(reader), staff_router(chassis.database, announce))

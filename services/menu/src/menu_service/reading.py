@@ -1,18 +1,22 @@
 """Reading the menu: the whole of it through the cache, one pizza from the database."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from pizzeria_chassis.database import Database
 from pizzeria_contracts.menu import ToppingPrice
 from pizzeria_contracts.money import Money
 from pydantic import BaseModel
+from rediscore.cache import Cache
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from menu_service import pizzas
-from menu_service.cache import MenuCache
 from menu_service.pizzas import Item, Pizza
 from menu_service.tables import toppings
+
+MENU: Final = "menu"
+"""Key of the whole menu in the cache."""
 
 
 class MenuAnswer(BaseModel):
@@ -28,21 +32,15 @@ class Reader:
     """Queries. All raise DatabaseUnavailable when the database is needed and away."""
 
     database: Database
-    cache: MenuCache
+    cache: Cache[MenuAnswer]
 
-    async def menu(self) -> bytes:
-        """The menu as JSON: the copy in Redis, else three statements in SQL and a new copy."""
-        return await self.cache.get() or await self.refresh()
+    async def menu(self) -> MenuAnswer:
+        """The menu: the copy in Redis, else two statements in SQL and a new copy."""
+        return await self.cache.remember(MENU, self._read)
 
-    async def refresh(self) -> bytes:
-        """Read the menu from the database and make that the copy."""
+    async def _read(self) -> MenuAnswer:
         async with self.database.read() as session:
-            # The revision first: what is read after it is at least as new as it says.
-            revision = await pizzas.revision(session)
-            answer = await _answer(session)
-        body = answer.model_dump_json().encode()
-        await self.cache.put(revision, body)
-        return body
+            return await _answer(session)
 
     async def pizza(self, pizza_id: str) -> Pizza | None:
         """The pizza as it is at this moment, fit to be changed. One statement."""

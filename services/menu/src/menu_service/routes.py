@@ -34,7 +34,7 @@ def public_router(reader: Reader) -> APIRouter:
     @router.get("/menu", response_model=MenuAnswer)
     async def read_menu() -> Response:
         """The whole menu. It may be a copy; a change is in it at once as long as Redis hears of changes."""
-        return Response(await reader.menu(), media_type="application/json")
+        return Response((await reader.menu()).model_dump_json(), media_type="application/json")
 
     @router.get(
         "/menu/{pizza_id}",

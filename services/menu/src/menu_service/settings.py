@@ -27,3 +27,7 @@ class MenuSettings(ServiceSettings):
     @property
     def cache_ttl(self) -> timedelta:
         return timedelta(seconds=self.menu_cache_seconds)
+
+    @property
+    def cache_patience(self) -> timedelta:
+        return timedelta(seconds=self.menu_cache_patience_seconds)

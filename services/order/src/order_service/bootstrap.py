@@ -22,6 +22,7 @@ from order_service.adapters.tables import RACES
 from order_service.app import OrderService
 from order_service.domain.order import Order
 from order_service.entrypoints.events import subscribe
+from order_service.entrypoints.limits import limits_of
 from order_service.entrypoints.live import live_router
 from order_service.entrypoints.menu import menu_router
 from order_service.entrypoints.orders import orders_router
@@ -66,6 +67,7 @@ def create_order_app(
         clock=clock,
         fresh=timedelta(seconds=settings.menu_fresh_seconds),
         max_age=timedelta(seconds=settings.menu_max_age_seconds),
+        metrics=chassis.metrics,
     )
     consumer = chassis.consumer(KITCHEN, upstream=settings.kitchen_url)
     kitchen = KitchenFeed(
@@ -118,10 +120,11 @@ def create_order_app(
         PeriodicTask("housekeeping", HOUR, lambda: delete_expired(database)),
     ):
         chassis.add(component)
+    limits = limits_of(chassis, settings)
     app = chassis.app(
-        sessions_router(service),
+        sessions_router(service, limits),
         menu_router(service),
-        orders_router(service),
+        orders_router(service, limits),
         live_router(service, chassis.live),
     )
     install_refusals(app)

@@ -23,6 +23,8 @@ class OrderSettings(ServiceSettings):
     menu_max_age_seconds: float = Field(default=3600, gt=0)
     session_days: float = Field(default=30, gt=0)
     idempotency_hours: float = Field(default=24, gt=0)
+    order_rate_limit: int = Field(default=120, ge=1, le=1_000_000, description="per guest and minute")
+    session_rate_limit: int = Field(default=600, ge=1, le=1_000_000, description="per address and minute")
 
     @property
     def policy(self) -> Policy:

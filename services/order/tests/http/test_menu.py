@@ -4,7 +4,7 @@ import pytest
 from pizzeria_contracts.channels import MENU_INVALIDATE
 from rediscore.testing import eventually
 
-from services.order.tests.harness import Guest, House
+from services.order.tests.harness import MANAGER, Guest, House
 
 
 @pytest.mark.proves("P3")
@@ -79,3 +79,15 @@ async def test_a_menu_that_hangs_holds_up_nobody_for_long(house: House, guest: G
     asked = house.menu.asked
     house.menu.open.set()
     assert asked <= 4  # one time-out serves the orders of a second
+
+
+@pytest.mark.proves("R11", "R20")
+async def test_the_breaker_around_the_menu_can_be_watched(house: House, guest: Guest) -> None:
+    async def shown() -> list[str]:
+        lines = (await guest.http.get("/metrics", headers=MANAGER)).text.splitlines()
+        return [line for line in lines if line.startswith("rediscore_breaker_state") and "menu" in line]
+
+    assert await shown() == ['rediscore_breaker_state{name="menu"} 0.0']
+    house.menu.away = True
+    assert (await guest.order()).status_code == 503
+    assert await shown() == ['rediscore_breaker_state{name="menu"} 2.0']

@@ -1,11 +1,10 @@
-"""Reliable, ordered event streams on Redis Streams (extra `streams`), and live hints over pub/sub."""
+"""Reliable, ordered event streams on Redis Streams (extra `streams`)."""
 
 from rediscore.streams.checks import CheckResult
 from rediscore.streams.consumer import ReliableStreams
 from rediscore.streams.dead_letters import DeadLetter, dead_stream
 from rediscore.streams.errors import MalformedEntry, NotActive, Postpone, Reject
 from rediscore.streams.event import CloudEvent, RawEvent, decode_entry, encode_entry
-from rediscore.streams.live import LiveChannels
 from rediscore.streams.partitions import partition_of, stream_names
 from rediscore.streams.policy import Outcome, Reason, RetryPolicy
 from rediscore.streams.publisher import StreamPublisher
@@ -15,7 +14,6 @@ __all__ = [
     "CheckResult",
     "CloudEvent",
     "DeadLetter",
-    "LiveChannels",
     "MalformedEntry",
     "NotActive",
     "Outcome",

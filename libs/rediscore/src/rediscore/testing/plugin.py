@@ -15,7 +15,9 @@ import pytest_asyncio
 from rediscore.client import RedisConnections
 from rediscore.embedded import EmbeddedServer
 from rediscore.settings import RedisSettings
+from rediscore.testing.cluster import ClusterServers
 from rediscore.testing.proxy import FaultProxy
+from rediscore.testing.sentinel import SentinelServers
 from rediscore.testing.server import ContainerServer, ServerUnderTest, containers_wanted
 
 
@@ -76,3 +78,38 @@ async def fault_proxy(redis_url: str) -> AsyncIterator[FaultProxy]:
     settings = RedisSettings.from_url(redis_url)
     async with FaultProxy(settings.host, settings.port) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterServers]:
+    """A cluster of three primaries, local processes; shared, so leave it running and do not wipe it.
+
+    Mark tests that use it `@pytest.mark.xdist_group("cluster")`: then it starts once.
+    """
+    with ClusterServers(tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def cluster_settings(cluster_servers: ClusterServers) -> RedisSettings:
+    """Settings that lead to the cluster."""
+    return cluster_servers.settings()
+
+
+@pytest_asyncio.fixture
+async def cluster_connections(cluster_settings: RedisSettings) -> AsyncIterator[RedisConnections]:
+    """Connections to the cluster, closed at the end of the test."""
+    made = RedisConnections(cluster_settings)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture(scope="session")
+def sentinel_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelServers]:
+    """A primary, a replica and three sentinels, local processes.
+
+    A test may kill the primary; `heal()` before the end. Mark tests that use it
+    `@pytest.mark.xdist_group("sentinel")`: then it starts once.
+    """
+    with SentinelServers(tmp_path_factory.mktemp("sentinel")) as servers:
+        yield servers

@@ -3,8 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
+
+
+@dataclass
+class _ReplyFault:
+    """What happens to the replies to the next `left` requests that contain `after`."""
+
+    after: bytes
+    left: int
+    delay: float | None  # None: the reply is lost
 
 
 class _Link:
@@ -13,8 +23,17 @@ class _Link:
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.writers = (client, server)
         self.swallowing = False
+        self.delay = 0.0
+        self._ended = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        """Until then, or until the link is cut."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
 
     def abort(self) -> None:
+        self._ended.set()
         for writer in self.writers:
             writer.transport.abort()
 
@@ -34,11 +53,13 @@ class FaultProxy:
         self._open = asyncio.Event()
         self._open.set()
         self._refusing = False
-        self._swallow_after: bytes | None = None
+        self._faults: list[_ReplyFault] = []
         self.latency = 0.0
         """Seconds that each chunk of a reply waits."""
         self.swallowed = 0
         """Replies lost so far; look here to know that the fault has happened."""
+        self.delayed = 0
+        """Replies held back so far by `delay_reply`."""
         self.on_swallow: Callable[[], Awaitable[None]] | None = None
         """Runs when a reply is lost, before the client can notice."""
 
@@ -53,12 +74,19 @@ class FaultProxy:
         user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
         return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{self.port}"))
 
-    def swallow_reply(self, after: bytes = b"EVAL") -> None:
-        """Lose the reply to the next request that contains `after`, and cut that connection.
+    def swallow_reply(self, after: bytes = b"EVAL", *, count: int = 1) -> None:
+        """Lose the replies to the next `count` requests that contain `after`, and cut their connections.
 
-        The server has done what it was asked; the client sees the connection end.
+        The server has done what it was asked; the client sees the connection end. 0 calls it off.
         """
-        self._swallow_after = after
+        self._expect(_ReplyFault(after, count, None))
+
+    def delay_reply(self, seconds: float, after: bytes = b"EVAL", *, count: int = 1) -> None:
+        """Hold back the replies to the next `count` requests that contain `after`: done, but told late."""
+        self._expect(_ReplyFault(after, count, seconds))
+
+    def _expect(self, fault: _ReplyFault) -> None:
+        self._faults = [other for other in self._faults if other.after != fault.after] + [fault]
 
     def pause(self) -> None:
         """Forward nothing, and keep the connections open: what a hanging network looks like."""
@@ -128,9 +156,7 @@ class FaultProxy:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
                 await self._open.wait()
-                if self._swallow_after is not None and self._swallow_after in data:
-                    self._swallow_after = None
-                    link.swallowing = True
+                self._prepare(link, data)
                 sink.write(data)
                 await sink.drain()
         link.abort()
@@ -143,9 +169,22 @@ class FaultProxy:
                     if self.on_swallow is not None:
                         await self.on_swallow()
                     break
+                if link.delay:
+                    self.delayed += 1
+                    delay, link.delay = link.delay, 0.0
+                    await link.sleep(delay)
                 if self.latency:
-                    await asyncio.sleep(self.latency)
+                    await link.sleep(self.latency)
                 await self._open.wait()
                 sink.write(data)
                 await sink.drain()
         link.abort()
+
+    def _prepare(self, link: _Link, request: bytes) -> None:
+        for fault in self._faults:
+            if fault.left > 0 and fault.after in request:
+                fault.left -= 1
+                if fault.delay is None:
+                    link.swallowing = True
+                else:
+                    link.delay = fault.delay

@@ -8,12 +8,15 @@ from typing import Final
 
 import structlog
 from redis.exceptions import RedisError
+from rediscore.breaker import CircuitBreaker, CircuitOpen, TimeWindow
 from rediscore.client import RedisConnections
 from rediscore.clock import Clock
 from rediscore.errors import QueueFull
 from rediscore.errors import StaleLease as LeaseNotHeld
 from rediscore.keys import KeySpace
-from rediscore.queue import PriorityQueue
+from rediscore.metrics import Metrics
+from rediscore.queue import NewEntry, PriorityQueue
+from rediscore.retry import Backoff
 
 from kitchen_service.domain.errors import DispatchAway, StaleLease
 from kitchen_service.domain.ticket import HEAD_START, Ticket
@@ -33,6 +36,8 @@ class RedisDispatch:
 
     How often a ticket may fail is counted in SQL, and its pauses come from there; the queue itself
     never gives an entry up, because an entry that is dead in Redis alone would leave its order hanging.
+
+    While Redis is away a breaker answers in its place, so not everybody waits for every verb in vain.
     """
 
     def __init__(
@@ -43,9 +48,21 @@ class RedisDispatch:
         lease: timedelta,
         capacity: int,
         clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self.lease = lease
         self._clock = clock
+        self._breaker = CircuitBreaker(
+            "dispatch",
+            window=TimeWindow(timedelta(seconds=10)),
+            failures=5,
+            # Short: when Redis is back, its queue is to be rebuilt at once.
+            open_for=Backoff(0.5, 2.0),
+            probes=1,
+            record=(RedisError, TimeoutError),
+            metrics=metrics,
+            clock=clock,
+        )
         self._queue = PriorityQueue(
             connections,
             "dispatch",
@@ -55,55 +72,60 @@ class RedisDispatch:
             capacity=capacity,
             max_attempts=NEVER,
             max_recoveries=NEVER,
+            metrics=metrics,
         )
 
     async def offer(self, tickets: Sequence[Ticket]) -> None:
-        """One round trip per ticket. A full queue takes what fits; the sweep brings the rest."""
+        """One round trip per hundred. A full queue takes what fits; the sweep brings the rest."""
         for first in range(0, len(tickets), AT_ONCE):
-            async with _patiently():
+            now = self._clock.now()
+            entries = [
+                NewEntry(t.id, priority=t.priority.value, delay=max(t.due_at - now, timedelta()))
+                for t in tickets[first : first + AT_ONCE]
+            ]
+            async with self._patiently():
                 try:
-                    await self._offer(tickets[first : first + AT_ONCE])
+                    await self._queue.add_many(entries)
                 except QueueFull:
                     _log.warning("dispatch_queue_full", waiting=len(tickets) - first)
                     return
 
-    async def _offer(self, tickets: Sequence[Ticket]) -> None:
-        now = self._clock.now()
-        for ticket in tickets:
-            delay = max(ticket.due_at - now, timedelta())
-            await self._queue.add(ticket.id, priority=ticket.priority.value, delay=delay)
-
     async def take(
         self, station_id: str, *, claim_id: str, wait: timedelta, stopping: asyncio.Event
     ) -> Taken | None:
-        async with _patiently(PATIENCE + wait.total_seconds()):
-            waiting = asyncio.create_task(self._queue.claim_wait(station_id, wait=wait, claim_id=claim_id))
-            stop = asyncio.create_task(stopping.wait())
-            try:
+        # Not through the breaker: a worker that waits is no probe, and its success comes late.
+        if self._breaker.retry_after > 0:
+            raise DispatchAway
+        waiting = asyncio.create_task(self._queue.claim_wait(station_id, wait=wait, claim_id=claim_id))
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            async with asyncio.timeout(PATIENCE + wait.total_seconds()):
                 await asyncio.wait({waiting, stop}, return_when=asyncio.FIRST_COMPLETED)
-                if not waiting.done():
-                    return None
-                claim = waiting.result()
-            finally:
-                # claim_wait gives a claim back that arrives while it is cancelled.
-                waiting.cancel()
-                stop.cancel()
-                await asyncio.wait({waiting, stop})
+            if not waiting.done():
+                return None
+            claim = waiting.result()
+        except (RedisError, TimeoutError) as error:
+            raise DispatchAway from error
+        finally:
+            # claim_wait gives a claim back that arrives while it is cancelled.
+            waiting.cancel()
+            stop.cancel()
+            await asyncio.wait({waiting, stop})
         return None if claim is None else Taken(claim.entry_id, claim.token, claim.lease_until)
 
     async def extend(self, ticket_id: str, token: int) -> datetime:
-        async with _patiently():
+        async with self._patiently():
             try:
                 return await self._queue.extend(ticket_id, token)
             except LeaseNotHeld:
                 raise StaleLease(ticket_id) from None
 
     async def done(self, ticket_id: str, token: int) -> None:
-        async with _patiently(), _decided_in_sql():
+        async with self._patiently(), _decided_in_sql():
             await self._queue.ack(ticket_id, token)
 
     async def put_back(self, ticket_id: str, token: int, *, pause: timedelta) -> None:
-        async with _patiently(), _decided_in_sql():
+        async with self._patiently(), _decided_in_sql():
             if pause:
                 await self._queue.nack(ticket_id, token, delay=pause)
             else:
@@ -111,26 +133,26 @@ class RedisDispatch:
 
     async def forget(self, ticket_ids: Collection[str]) -> None:
         for ticket_id in ticket_ids:
-            async with _patiently():
+            async with self._patiently():
                 await self._queue.remove(ticket_id)
 
     async def unknown(self, ticket_ids: Sequence[str]) -> set[str]:
-        async with _patiently():
+        async with self._patiently():
             known = await self._queue.contains(ticket_ids)
         return {ticket_id for ticket_id, is_known in zip(ticket_ids, known, strict=True) if not is_known}
 
     async def recover(self) -> None:
-        async with _patiently():
+        async with self._patiently():
             await self._queue.recover()
 
-
-@asynccontextmanager
-async def _patiently(seconds: float = PATIENCE) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except (RedisError, TimeoutError) as error:
-        raise DispatchAway from error
+    @asynccontextmanager
+    async def _patiently(self) -> AsyncIterator[None]:
+        try:
+            # The time limit inside: a Redis that hangs is a failure, too.
+            async with self._breaker, asyncio.timeout(PATIENCE):
+                yield
+        except (RedisError, TimeoutError, CircuitOpen) as error:
+            raise DispatchAway from error
 
 
 @asynccontextmanager

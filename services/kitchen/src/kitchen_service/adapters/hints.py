@@ -1,7 +1,7 @@
 """Hints for live pages over pub/sub: they only say "look again"."""
 
 from pizzeria_contracts.channels import LIVE_KITCHEN
-from rediscore.streams.live import LiveChannels
+from rediscore.pubsub import LiveChannels
 
 
 class LiveHints:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pizzeria_chassis.openapi import problems
 from pizzeria_contracts.channels import LIVE_KITCHEN
-from rediscore.streams.live import LiveChannels
+from rediscore.pubsub import LiveChannels
 
 from kitchen_service.entrypoints.parameters import Staff
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pizzeria_chassis.health import Check
 from pizzeria_chassis.loops import PeriodicTask
 from pizzeria_contracts.channels import live_order
-from rediscore.streams import LiveChannels
+from rediscore.pubsub import LiveChannels
 
 from order_service.domain.order import Order
 

@@ -13,7 +13,9 @@ from pizzeria_chassis.telemetry import trace_headers
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.menu import Menu
 from pydantic import ValidationError
+from rediscore.breaker import CircuitBreaker, CircuitOpen, CountWindow
 from rediscore.clock import Clock
+from rediscore.metrics import Metrics
 from sqlalchemy import insert, select, update
 
 from order_service.adapters.tables import menu_copy
@@ -23,6 +25,7 @@ _log = structlog.get_logger(__name__)
 
 TIMEOUT = 1.0
 RETRY_PAUSE = timedelta(seconds=2)
+_FAILURES = (httpx.HTTPError, ValidationError)
 SAVE_EVERY = timedelta(seconds=60)
 
 
@@ -35,7 +38,14 @@ class MenuClient:
     """
 
     def __init__(
-        self, url: str, *, database: Database, clock: Clock, fresh: timedelta, max_age: timedelta
+        self,
+        url: str,
+        *,
+        database: Database,
+        clock: Clock,
+        fresh: timedelta,
+        max_age: timedelta,
+        metrics: Metrics | None = None,
     ) -> None:
         self._url = url.rstrip("/")
         self._database = database
@@ -47,7 +57,17 @@ class MenuClient:
         self._fetched_at: datetime | None = None  # when it was asked for, not when the reply came
         self._edited_at: datetime | None = None
         self._saved: tuple[Menu, datetime] | None = None
-        self._not_before: datetime | None = None
+        # One time-out is enough: no other order of an outage waits for its own.
+        self._breaker = CircuitBreaker(
+            "menu",
+            window=CountWindow(1),
+            failures=1,
+            open_for=RETRY_PAUSE,
+            probes=1,
+            record=_FAILURES,
+            metrics=metrics,
+            clock=clock,
+        )
         self._one_at_a_time = asyncio.Lock()
         self._reason = ""
 
@@ -71,9 +91,7 @@ class MenuClient:
         async with self._one_at_a_time:
             if self._menu is not None and self._is_fresh():
                 return self._menu
-            now = self._clock.now()
-            if self._not_before is None or now >= self._not_before:
-                await self._fetch(now)
+            await self._fetch(self._clock.now())
             if self._menu is None:
                 await self._load()
         if self._menu is not None and self._younger_than(self._max_age):
@@ -93,20 +111,23 @@ class MenuClient:
         return self._fetched_at is not None and self._clock.now() - self._fetched_at < age
 
     async def _fetch(self, now: datetime) -> None:
-        if self._http is None:
-            raise RuntimeError("The menu client is used before its start.")
         try:
-            answer = await self._http.get("/menu", headers=trace_headers())
-            answer.raise_for_status()
-            menu = Menu.model_validate_json(answer.content)
-        except (httpx.HTTPError, ValidationError) as error:
-            # Do not let every order of an outage wait for its own time-out.
-            self._not_before = self._clock.now() + RETRY_PAUSE
+            menu = await self._breaker.call(self._ask)
+        except CircuitOpen:
+            return
+        except _FAILURES as error:
             self._reason = f"priced by the last good copy: {type(error).__name__}"
             _log.warning("menu_not_fetched", error=type(error).__name__)
             return
-        self._menu, self._fetched_at, self._not_before, self._reason = menu, now, None, ""
+        self._menu, self._fetched_at, self._reason = menu, now, ""
         await self._save(menu, now)
+
+    async def _ask(self) -> Menu:
+        if self._http is None:
+            raise RuntimeError("The menu client is used before its start.")
+        answer = await self._http.get("/menu", headers=trace_headers())
+        answer.raise_for_status()
+        return Menu.model_validate_json(answer.content)
 
     async def _save(self, menu: Menu, now: datetime) -> None:
         if self._saved is not None and self._saved[0] == menu and now - self._saved[1] < SAVE_EVERY:

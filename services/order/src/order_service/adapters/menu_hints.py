@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from pizzeria_chassis.health import Check
 from pizzeria_contracts.channels import MENU_INVALIDATE
-from rediscore.streams import LiveChannels
+from rediscore.pubsub import LiveChannels
 
 
 class MenuHints:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pizzeria_chassis.openapi import problems
 from pizzeria_contracts.channels import live_order
-from rediscore.streams import LiveChannels
+from rediscore.pubsub import LiveChannels
 
 from order_service.app import OrderService
 from order_service.domain.order import Order

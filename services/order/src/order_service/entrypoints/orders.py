@@ -14,10 +14,11 @@ from order_service.domain.order import PaymentStatus
 from order_service.domain.records import OrderFilter
 from order_service.domain.states import Status
 from order_service.entrypoints.bodies import OrderBody
+from order_service.entrypoints.guests import Guest
+from order_service.entrypoints.limits import Limits
 from order_service.entrypoints.views import JourneyLine, JourneyPage, OrderPage, OrderView
 from order_service.use_cases.place_order import RequestKey
 
-Guest = Annotated[Principal, Depends(require("customer"))]
 Reader = Annotated[Principal, Depends(require("customer", "manager"))]
 Key = Annotated[
     str | None,
@@ -49,7 +50,7 @@ def whose(reader: Principal) -> str | None:
     return reader.id if reader.kind == "customer" else None
 
 
-def orders_router(service: OrderService) -> APIRouter:
+def orders_router(service: OrderService, limits: Limits) -> APIRouter:
     router = APIRouter(
         prefix="/orders", tags=["orders"], responses=problems(_401="Unknown token.", _403="Wrong role.")
     )
@@ -58,9 +59,11 @@ def orders_router(service: OrderService) -> APIRouter:
         "",
         status_code=201,
         response_model=OrderView,
+        dependencies=[limits.orders],
         responses=problems(
             _400="The body is not JSON.",
             _409="The key belongs to another order, or its first request is still running (Retry-After).",
+            _429="Too many orders in a minute; see RateLimit and Retry-After.",
             _503="No menu to price by, or no database; see Retry-After.",
         ),
     )

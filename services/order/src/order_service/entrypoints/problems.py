@@ -3,6 +3,7 @@
 from fastapi import FastAPI, Request, Response
 from pizzeria_chassis.problems import Problem, not_found, problem_response
 from pizzeria_contracts.problems import ProblemType
+from rediscore.ratelimit.fastapi import RateLimitHeaders, TooManyRequests
 
 from order_service.domain.errors import (
     InProgress,
@@ -17,12 +18,20 @@ from order_service.domain.errors import (
 
 
 def install_refusals(app: FastAPI) -> None:
-    """Answer this service's own errors as problems."""
+    """Answer this service's own errors as problems, and tell clients on every answer what is left to them."""
     app.add_exception_handler(OrderError, _refuse)
+    app.add_exception_handler(TooManyRequests, _hold_back)
+    app.add_middleware(RateLimitHeaders)
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
     return problem_response(_problem(error))
+
+
+async def _hold_back(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TooManyRequests)  # noqa: S101 - registered for this class alone
+    problem = Problem(ProblemType.RATE_LIMITED, "Too many requests", 429, error.detail, headers=error.headers)
+    return problem_response(problem)
 
 
 def _problem(error: Exception) -> Problem:

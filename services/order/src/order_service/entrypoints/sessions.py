@@ -4,23 +4,28 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pizzeria_chassis.auth import Principal, require
 from pizzeria_chassis.openapi import problems
 from pizzeria_chassis.problems import not_found
 
 from order_service.app import OrderService
 from order_service.entrypoints.bodies import SignIn
+from order_service.entrypoints.guests import Guest
+from order_service.entrypoints.limits import Limits
 from order_service.entrypoints.views import CustomerView, SessionView
 
-Guest = Annotated[Principal, Depends(require("customer"))]
 Bearer = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer(auto_error=False))]
 
 
-def sessions_router(service: OrderService) -> APIRouter:
+def sessions_router(service: OrderService, limits: Limits) -> APIRouter:
     router = APIRouter(tags=["sessions"])
     refusals = problems(_401="Unknown token.", _403="Wrong role.")
 
-    @router.post("/sessions", status_code=201)
+    @router.post(
+        "/sessions",
+        status_code=201,
+        dependencies=[limits.sessions],
+        responses=problems(_429="Too many new sessions from your address; see RateLimit and Retry-After."),
+    )
     async def sign_in(body: SignIn) -> SessionView:
         """Sign in as a new guest. The token is shown this once."""
         opened = await service.sessions.open(body.name, body.phone, body.email)

@@ -1,0 +1,17 @@
+"""What a breaker raises by itself."""
+
+from rediscore.errors import RediscoreError
+
+
+class CircuitOpen(RediscoreError):  # noqa: N818  named by what happened, as the pattern does
+    """The call was not made: the circuit is open, or half-open with all its probes in flight.
+
+    Attributes:
+        name: of the breaker.
+        retry_after: seconds after which a call may be let through; 0 when nobody knows.
+    """
+
+    def __init__(self, name: str, retry_after: float) -> None:
+        super().__init__(f"Circuit {name} is open; ask again in {retry_after:.1f} s or use a fallback.")
+        self.name = name
+        self.retry_after = retry_after

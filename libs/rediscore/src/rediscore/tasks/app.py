@@ -1,0 +1,135 @@
+"""The tasks of one application: declared here, queued here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, ParamSpec, TypeVar
+
+from pydantic import TypeAdapter
+
+from rediscore.client import RedisConnections
+from rediscore.clock import Clock, SystemClock
+from rediscore.keys import KeySpace
+from rediscore.metrics import Metrics, meter_of
+from rediscore.pubsub import LiveChannels
+from rediscore.queue import PriorityQueue
+from rediscore.tasks.handle import TaskHandle
+from rediscore.tasks.options import Retry
+from rediscore.tasks.task import Policy, Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PRIORITIES: Final = {
+    "low": timedelta(0),
+    "standard": timedelta(minutes=10),
+    "high": timedelta(minutes=20),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """A task that is called every so often, once in the fleet."""
+
+    task: Task[..., Any]
+    every: timedelta
+
+
+class Tasks:
+    """Tasks on a `PriorityQueue`: its promises are theirs. A call that was accepted is run until it ends
+    well, is dead with its reason, expires or is cancelled; a worker's death costs at most a lease. It
+    may run twice when a worker is lost in the middle: make its effect idempotent, by the task's id.
+
+    Making it does no I/O. What Redis loses is lost: where that must not be, add the calls again from
+    where the facts are, with the same `task_id`.
+
+    Args:
+        name: of the queue.
+        priorities: its classes and their head starts (`PriorityQueue`).
+        lease: how long a lost worker keeps its tasks; a living one renews it.
+        result_ttl: how long results are kept.
+        max_recoveries: how often a task may lose its worker before it is dead.
+        capacity: how many calls may wait or run; None = no bound.
+    """
+
+    def __init__(
+        self,
+        connections: RedisConnections,
+        name: str,
+        *,
+        keys: KeySpace,
+        priorities: Mapping[str, timedelta] = PRIORITIES,
+        lease: timedelta = timedelta(seconds=10),
+        result_ttl: timedelta = timedelta(hours=1),
+        max_recoveries: int = 5,
+        capacity: int | None = None,
+        metrics: Metrics | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.connections = connections
+        self.keys = keys
+        self.clock = clock or SystemClock()
+        self.channels = LiveChannels(connections)
+        self.lease = lease
+        self.meter = meter_of(metrics, "tasks", name)
+        self.queue = PriorityQueue(
+            connections,
+            name,
+            keys=keys,
+            head_start=priorities,
+            lease=lease,
+            result_ttl=result_ttl,
+            max_recoveries=max_recoveries,
+            capacity=capacity,
+            metrics=metrics,
+        )
+        self.registered: dict[str, Task[..., Any]] = {}
+        self.schedule: list[Periodic] = []
+        self._classes = frozenset(priorities)
+
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        priority: str = "standard",
+        retry: Retry | None = None,
+        timeout: timedelta = timedelta(minutes=1),
+        keep_result: bool = False,
+        every: timedelta | None = None,
+    ) -> Callable[[Callable[P, Any]], Task[P, Any]]:
+        """Declare a task: a coroutine function, or a plain one, which a worker runs in a thread.
+
+        Args:
+            name: what callers and workers know it by; its function's name unless given. A name that is in
+                the queue must stay known to the workers.
+            timeout: of one attempt. A thread cannot be stopped: a plain function that takes longer is
+                given up, and goes on beside its repetition.
+            keep_result: keep what it returns for `TaskHandle.result`.
+            every: call it by itself so often, without arguments, once for all workers together.
+        """
+        if priority not in self._classes:
+            raise ValueError(f"No class {priority!r}: there are {', '.join(sorted(self._classes))}.")
+
+        def declare(function: Callable[P, Any]) -> Task[P, Any]:
+            task: Task[P, Any] = Task(
+                self,
+                name or function.__name__,
+                function,
+                Policy(priority, retry or Retry(), timeout, keep_result),
+            )
+            if task.name in self.registered:
+                raise ValueError(f"There is a task {task.name!r} already; give one of them a name=.")
+            self.registered[task.name] = task
+            if every is not None:
+                self.schedule.append(Periodic(task, every))
+            return task
+
+        return declare
+
+    def handle(self, task_id: str) -> TaskHandle[Any]:
+        """The handle of a call made elsewhere."""
+        return TaskHandle(self, task_id, TypeAdapter(Any))
+
+    async def aclose(self) -> None:
+        """Stop listening for results. The connections are not ours to close."""
+        await self.channels.aclose()

@@ -1,0 +1,99 @@
+"""Breakers that share their state, in this process and in others."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rediscore.breaker import CircuitBreaker, SharedBreakers
+from rediscore.client import RedisConnections
+from rediscore.keys import KeySpace
+from rediscore.settings import RedisSettings
+from rediscore.testing import FaultProxy
+
+OPTIONS: dict[str, Any] = {"failures": 3, "probes": 2, "half_open_patience": timedelta(seconds=30)}
+
+MakeBreaker = Callable[..., Awaitable[CircuitBreaker]]
+
+
+@pytest.fixture
+async def make_breaker(connections: RedisConnections, key_prefix: str) -> AsyncIterator[MakeBreaker]:
+    """Breakers on one circuit, each as another process would have it."""
+    async with AsyncExitStack() as stack:
+
+        async def make(
+            through: RedisConnections | None = None,
+            patience: timedelta = timedelta(milliseconds=250),
+            name: str = "psp",
+            **options: Any,
+        ) -> CircuitBreaker:
+            shared = SharedBreakers(through or connections, keys=KeySpace(key_prefix), patience=patience)
+            await stack.enter_async_context(shared)
+            return CircuitBreaker(name, shared=shared, **(OPTIONS | options))
+
+        yield make
+
+
+@pytest.fixture
+async def through_proxy(redis_url: str, fault_proxy: FaultProxy) -> AsyncIterator[RedisConnections]:
+    """Connections that lead through the proxy, opened already."""
+    made = RedisConnections(RedisSettings.from_url(fault_proxy.url(redis_url), socket_timeout=1))
+    await made.ping()
+    yield made
+    await made.aclose()
+
+
+class OtherProcess:
+    """A breaker in a process of its own, which does as it is told."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def tell(self, **order: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        await self.process.stdin.drain()
+
+    async def hear(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(30):
+            line = await self.process.stdout.readline()
+        assert line, "the other process has died"
+        heard: dict[str, Any] = json.loads(line)
+        return heard
+
+    async def ask(self, **order: Any) -> dict[str, Any]:
+        await self.tell(**order)
+        return await self.hear()
+
+
+@pytest.fixture
+async def other_process(
+    redis_url: str, key_prefix: str
+) -> AsyncIterator[Callable[[], Awaitable[OtherProcess]]]:
+    started: list[OtherProcess] = []
+
+    async def start() -> OtherProcess:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(Path(__file__).with_name("breaker_process.py")),
+            redis_url,
+            key_prefix,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        other = OtherProcess(process)
+        started.append(other)
+        assert await other.hear() == {"ready": True}
+        return other
+
+    yield start
+    for other in started:
+        if other.process.returncode is None:
+            other.process.kill()
+        await other.process.communicate()
