@@ -1,13 +1,15 @@
 """The one place that makes Redis clients, so that every connection has the same policy (ADR 0010, 0013)."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
 
 from rediscore.invalidation import Invalidations
-from rediscore.retry import run_idempotent
+from rediscore.retry import TRANSIENT, run_idempotent
 from rediscore.scripts import Argument
 from rediscore.settings import RedisSettings
 from rediscore.tracking import TrackingFeed
@@ -52,9 +54,15 @@ class RedisConnections:
         Raises: redis-py's ConnectionError or TimeoutError when it was not answered: a command that
             changes something may or may not have been done. ResponseError when the server refuses it.
         """
-        if idempotent:
-            return await run_idempotent(lambda: self._transport.execute(*command), policy=self._retry)
-        return await self._transport.execute(*command)
+        if not idempotent:
+            return await self._transport.execute(*command)
+        since = time.monotonic()
+        try:
+            return await self._transport.execute(*command)
+        except TRANSIENT as error:
+            failed = error
+        again = partial(self._transport.execute, *command)
+        return await run_idempotent(again, policy=self._retry, failed=failed, since=since)
 
     @property
     def commands(self) -> Redis:

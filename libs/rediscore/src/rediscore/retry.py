@@ -30,21 +30,30 @@ async def run_idempotent(
     policy: RetryBudget | None = None,
     clock: Clock | None = None,
     random: Random | None = None,
+    failed: Exception | None = None,
+    since: float | None = None,
 ) -> T:
     """Run `operation`, again when the connection failed or the reply did not come.
 
     A lost reply says nothing about whether the server acted, so `operation` must be a read or carry
     a token or a natural key that makes the second sending harmless.
 
+    Args:
+        failed: what the first attempt raised, when the caller has made that itself, beginning at `since`
+            (`clock.monotonic()`): on a hot path, where none of this is needed as long as all is well.
+
     Raises: the last error when retries or seconds are used up, any other error at once.
     """
     policy = policy or RetryBudget()
     clock = clock or SystemClock()
-    deadline = clock.monotonic() + policy.seconds
+    deadline = (clock.monotonic() if since is None else since) + policy.seconds
     attempt = 0
     while True:
         attempt += 1
         try:
+            if failed is not None:
+                error, failed = failed, None
+                raise error
             return await operation()
         except TRANSIENT as error:
             pause = policy.backoff.delay(attempt, random)

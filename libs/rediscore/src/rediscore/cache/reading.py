@@ -11,10 +11,10 @@ from redis.exceptions import RedisError
 from rediscore.breaker import CircuitBreaker, CircuitOpen
 from rediscore.cache.entry import NONE, PLAIN, header, is_lease
 from rediscore.cache.local import LocalCache
-from rediscore.cache.patience import Patience
 from rediscore.cache.policy import Policy
 from rediscore.cache.storage import Found, Storage
 from rediscore.metrics import Meter
+from rediscore.patience import Patience
 from rediscore.serialisers import Serialiser, UnreadableValue
 
 log = logging.getLogger(__name__)

@@ -47,7 +47,11 @@ class RateLimit(NamedTuple):
     @staticmethod
     def of(allowed: bool, quotas: tuple[Quota, ...]) -> "RateLimit":
         """The answer that these limits give together."""
-        deciding = min(quotas, key=lambda quota: (-quota.retry_after, quota.remaining, -quota.reset_after))
+        deciding = quotas[0]
+        if len(quotas) > 1:
+            deciding = min(
+                quotas, key=lambda quota: (-quota.retry_after, quota.remaining, -quota.reset_after)
+            )
         return RateLimit(
             allowed,
             deciding.policy,

@@ -1,6 +1,5 @@
 """Rate limiter: how much may be done in a time, counted for all processes together."""
 
-import asyncio
 import hashlib
 import hmac
 import re
@@ -15,6 +14,7 @@ from rediscore.client import RedisConnections
 from rediscore.clock import Clock, SystemClock
 from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics, meter_of
+from rediscore.patience import Patience
 from rediscore.ratelimit.answer import Quota, RateLimit
 from rediscore.ratelimit.denials import Denials
 from rediscore.ratelimit.errors import CostAboveLimit, RateLimitExceeded
@@ -83,13 +83,15 @@ class RateLimiter:
         self._keys = [keys.key("ratelimit", part, tag=f"{name}:@").split("@") for part in (*parts, "once")]
         self._keys[-1][1] += ":"
         self._allow_blindly = when_unavailable == "allow"
-        self._patience = patience.total_seconds()
+        self._patience = Patience(patience.total_seconds())
+        self._repeat_ms = connections.settings.repeat_ms
         self._denials = Denials(remember.total_seconds())
         self._secret = secret
         self._clock = clock or SystemClock()
         self._now = time.monotonic if clock is None else clock.monotonic
         self._now_us = now_us
         self._capacity = min(limit.spec[1] for limit in limits)
+        self._quotas = [(policy, limit.spec[1], limit.window) for policy, limit in self.policies]
         self._specs = [part for limit in limits for part in limit.spec]
         self._script = Script.load("rediscore.ratelimit", "lua/check.lua")
         self._counts = meter_of(metrics, "ratelimit", name).counts
@@ -156,8 +158,10 @@ class RateLimiter:
             self._counts["unavailable"] += 1
             return self._blind()
         quotas = tuple(
-            Quota(policy, limit.spec[1], limit.window, reply[i], reply[i + 1] / 1e6, reply[i + 2] / 1e6)
-            for i, (policy, limit) in zip(range(1, len(reply), 3), self.policies, strict=True)
+            [
+                Quota(*quota, reply[i], reply[i + 1] / 1e6, reply[i + 2] / 1e6)
+                for i, quota in zip(range(1, len(reply), 3), self._quotas, strict=True)
+            ]
         )
         answer = RateLimit.of(reply[0] == 1, quotas)
         if not answer.allowed:
@@ -168,8 +172,8 @@ class RateLimiter:
         keys = [f"{before}{identity}{after}" for before, after in self._keys]
         keys[-1] += request_id()
         now = "" if self._now_us is None else self._now_us()
-        args = [now, verb, cost, self._connections.settings.repeat_ms, *self._specs]
-        async with asyncio.timeout(self._patience):
+        args = [now, verb, cost, self._repeat_ms, *self._specs]
+        with self._patience.limit():
             return await self._script(self._connections, keys=keys, args=args, idempotent=True)
 
     def _blind(self) -> RateLimit:

@@ -1,6 +1,6 @@
 """redis-py's client for a cluster: the same class and methods as for one server, routed by us."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from typing import Any
 
 import redis.exceptions
@@ -40,11 +40,8 @@ class RoutedRedis(Redis):
 
         return await self._cluster.follow(slot_of(args), send)
 
-    async def scan_iter(self, *args: Any, **options: Any) -> AsyncIterator[Any]:  # type: ignore[override]
-        for node in await self._cluster.primaries():
-            # A client of this node alone: a cursor means nothing to another.
-            async for key in Redis(connection_pool=node).scan_iter(*args, **options):
-                yield key
+    def scan_iter(self, *args: Any, **options: Any) -> Any:
+        raise ValueError("A cursor means something to one node only: use RedisConnections.scan_keys.")
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "RoutedPipeline":
         return RoutedPipeline(self._cluster, self, transaction, shard_hint)

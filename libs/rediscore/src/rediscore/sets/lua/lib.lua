@@ -1,6 +1,7 @@
 -- What the scripts of this folder share. A set is a sorted set of members by the time (ms) when they
 -- expire; who has expired does not count, whether it is still stored or not.
 --
+-- KEYS     the sets, in the order that each script says
 -- ARGV[1]  tests only: time in ms instead of the server's, else ''
 local NOW
 if ARGV[1] ~= '' then

@@ -8,8 +8,8 @@ from types import TracebackType
 class Patience:
     """`with patience.limit():` is `async with asyncio.timeout(seconds)` for one fixed number of seconds.
 
-    All waits share one timer, because they end in the order in which they began: 0.6 µs per wait instead
-    of 2. A wait that takes too long is cancelled and raises the builtin TimeoutError.
+    All waits share one timer, because they end in the order in which they began. A wait that takes too long
+    is cancelled and raises the builtin TimeoutError.
     """
 
     __slots__ = ("_loop", "_timer", "_waits", "seconds")
