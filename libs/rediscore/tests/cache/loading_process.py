@@ -1,7 +1,7 @@
 """A process with a cache: loads one key from many tasks, counts in Redis how often the factory runs.
 
-Arguments: address, key prefix, number of tasks, seconds that the factory takes. Says "ready", waits for a
-line on stdin, says what it got and after how many seconds.
+Arguments: address, key prefix, number of tasks, seconds that the factory takes, and "fail" if it shall end
+in an error. Says "ready", waits for a line on stdin, says what it got and after how many seconds.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from rediscore.keys import KeySpace
 from rediscore.settings import RedisSettings
 
 
-async def main(url: str, prefix: str, tasks: int, seconds: float) -> None:
+async def main(url: str, prefix: str, tasks: int, seconds: float, fails: bool) -> None:
     connections = RedisConnections(RedisSettings.from_url(url))
     cache: Cache[int] = Cache(
         connections,
@@ -23,11 +23,15 @@ async def main(url: str, prefix: str, tasks: int, seconds: float) -> None:
         keys=KeySpace(prefix),
         ttl=timedelta(seconds=60),
         patience=timedelta(seconds=5),
+        fail_safe=timedelta(minutes=10) if fails else None,
+        fail_safe_throttle=timedelta(minutes=1),
     )
 
     async def factory() -> int:
         calls: int = await connections.execute("INCR", f"{prefix}:calls")
         await asyncio.sleep(seconds)
+        if fails:
+            raise ConnectionError("the source is away")
         return calls
 
     await connections.ping()
@@ -42,4 +46,4 @@ async def main(url: str, prefix: str, tasks: int, seconds: float) -> None:
     await connections.aclose()
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), "fail" in sys.argv[5:]))

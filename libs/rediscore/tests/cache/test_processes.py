@@ -4,12 +4,14 @@ import asyncio
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rediscore.cache import Cache
 from rediscore.client import RedisConnections
+from rediscore.keys import KeySpace
 from rediscore.settings import RedisSettings
 from rediscore.testing import ServerUnderTest, eventually
 
@@ -18,9 +20,9 @@ pytestmark = pytest.mark.proves("R3", "C1")
 PROGRAM = Path(__file__).with_name("loading_process.py")
 
 
-async def start(url: str, prefix: str, tasks: int, seconds: float) -> Process:
+async def start(url: str, prefix: str, tasks: int, seconds: float, *how: str) -> Process:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(PROGRAM), url, prefix, str(tasks), str(seconds), stdin=PIPE, stdout=PIPE
+        sys.executable, str(PROGRAM), url, prefix, str(tasks), str(seconds), *how, stdin=PIPE, stdout=PIPE
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"ready\n"
@@ -86,3 +88,28 @@ async def test_a_loader_that_is_killed_is_taken_over(
     assert source.calls == 1
     # A lease, and a margin for a machine under load; not the ten minutes that the factory takes.
     assert time.monotonic() - killed < 5
+
+
+@pytest.mark.proves("R6", "C5")
+async def test_when_the_source_is_away_all_processes_serve_the_old_value_and_one_asks(
+    connections: RedisConnections, redis_url: str, key_prefix: str
+) -> None:
+    old: Cache[int] = Cache(
+        connections,
+        "things",
+        keys=KeySpace(key_prefix),
+        ttl=timedelta(milliseconds=50),
+        fail_safe=timedelta(minutes=10),
+    )
+    await old.set("k", 7)
+    await asyncio.sleep(0.1)
+    assert await old.get("k") is None, "it is not fresh any more"
+
+    processes = await asyncio.gather(*(start(redis_url, key_prefix, 20, 0.05, "fail") for _ in range(3)))
+    for process in processes:
+        await go(process)
+    answers = [(await process.communicate())[0] for process in processes]
+
+    assert [answer.split()[0] for answer in answers] == [b"{7}"] * 3
+    assert await connections.execute("GET", f"{key_prefix}:calls") == b"1"
+    await old.aclose()
