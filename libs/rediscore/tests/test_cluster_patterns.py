@@ -88,9 +88,12 @@ async def test_queue(cluster: RedisConnections, keys: KeySpace) -> None:
 async def test_streams(
     cluster: RedisConnections, key_prefix: str, mode: Literal["ordered", "competing"]
 ) -> None:
-    """All keys of a stream share its slot, also the dead letters; no name needs a hash tag."""
+    """All keys of a stream share its slot, also the dead letters, because its name has a hash tag."""
     for name in NAMES[:2]:
         kit = StreamKit(cluster, f"{key_prefix}-{name}")
+        with pytest.raises(ValueError, match="needs a hash tag"):
+            kit.streams().subscriber(kit.stream)
+        kit.stream = f"{{{kit.stream}}}"
         recorder = Recorder()
         recorder.failing["bad"] = ValueError("no")
         streams = kit.streams()

@@ -13,8 +13,6 @@ import pytest
 from rediscore.breaker import CircuitBreaker, SharedBreakers
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
-from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy
 
 OPTIONS: dict[str, Any] = {"failures": 3, "probes": 2, "half_open_patience": timedelta(seconds=30)}
 
@@ -37,15 +35,6 @@ async def make_breaker(connections: RedisConnections, key_prefix: str) -> AsyncI
             return CircuitBreaker(name, shared=shared, **(OPTIONS | options))
 
         yield make
-
-
-@pytest.fixture
-async def through_proxy(redis_url: str, fault_proxy: FaultProxy) -> AsyncIterator[RedisConnections]:
-    """Connections that lead through the proxy, opened already."""
-    made = RedisConnections(RedisSettings.from_url(fault_proxy.url(redis_url), socket_timeout=1))
-    await made.ping()
-    yield made
-    await made.aclose()
 
 
 class OtherProcess:

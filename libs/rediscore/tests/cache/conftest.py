@@ -8,26 +8,10 @@ import pytest
 from rediscore.cache import Cache
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
-from rediscore.scripts import Script
-from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy
+from rediscore.testing import load_scripts
 
 MakeCache = Callable[..., Cache[Any]]
 Age = Callable[[float], Awaitable[None]]
-
-SCRIPTS = [
-    "get",
-    "set",
-    "fetch",
-    "fill",
-    "renew",
-    "release",
-    "add",
-    "pull",
-    "increment",
-    "touch",
-    "invalidate",
-]
 
 
 @pytest.fixture
@@ -60,14 +44,10 @@ async def cache(make_cache: MakeCache) -> Cache[Any]:
 
 
 @pytest.fixture
-async def through_proxy(redis_url: str, fault_proxy: FaultProxy) -> AsyncIterator[RedisConnections]:
-    """Connections that lead through the proxy, opened already; the server knows the scripts, so what gets
-    lost is the reply to an effect."""
-    made = RedisConnections(RedisSettings.from_url(fault_proxy.url(redis_url), socket_timeout=1))
-    for name in SCRIPTS:
-        await made.execute("SCRIPT", "LOAD", Script.load("rediscore.cache", f"lua/{name}.lua").source)
-    yield made
-    await made.aclose()
+async def through_proxy(through_proxy: RedisConnections) -> RedisConnections:
+    """The server knows the scripts, so what gets lost is the reply to an effect."""
+    await load_scripts(through_proxy, "rediscore.cache")
+    return through_proxy
 
 
 @pytest.fixture
@@ -81,13 +61,6 @@ def age(connections: RedisConnections, key_prefix: str) -> Age:
                 await connections.execute("PEXPIRE", key, left - round(seconds * 1000))
 
     return pass_by
-
-
-@pytest.fixture(autouse=True)
-async def _clean_up(connections: RedisConnections, key_prefix: str) -> AsyncIterator[None]:
-    yield
-    async for key in connections.scan_keys(f"{key_prefix}*"):
-        await connections.execute("UNLINK", key)
 
 
 class Source:

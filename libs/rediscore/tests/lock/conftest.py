@@ -7,8 +7,7 @@ from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.lock import Locks
 from rediscore.lock.verbs import Verbs
-from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy, eventually
+from rediscore.testing import eventually
 
 InLine = Callable[[int], Awaitable[None]]
 
@@ -22,15 +21,6 @@ def keys(key_prefix: str) -> KeySpace:
 async def locks(connections: RedisConnections, keys: KeySpace) -> AsyncIterator[Locks]:
     async with Locks(connections, keys=keys) as made:
         yield made
-
-
-@pytest.fixture
-async def through_proxy(redis_url: str, fault_proxy: FaultProxy) -> AsyncIterator[RedisConnections]:
-    """Connections that lead through the proxy, opened already."""
-    made = RedisConnections(RedisSettings.from_url(fault_proxy.url(redis_url), socket_timeout=1))
-    await made.ping()
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture
@@ -69,5 +59,3 @@ async def _nothing_is_left(connections: RedisConnections, key_prefix: str) -> As
     yield
     keys = [key async for key in connections.scan_keys(f"{key_prefix}:*")]
     assert not [key for key in keys if await connections.execute("PTTL", key) < 0]
-    if keys:
-        await connections.execute("DEL", *keys)

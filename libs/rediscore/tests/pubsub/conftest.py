@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from rediscore.client import RedisConnections
-from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy, eventually
+from rediscore.testing import eventually
 
 Listening = Callable[..., Awaitable[None]]
 
@@ -23,14 +22,6 @@ def listening(connections: RedisConnections) -> Listening:
         await eventually(subscribed, what=f"{count} subscribers")
 
     return wait
-
-
-@pytest.fixture
-async def through_proxy(redis_url: str, fault_proxy: FaultProxy) -> AsyncIterator[RedisConnections]:
-    """Connections that lead through the proxy."""
-    made = RedisConnections(RedisSettings.from_url(fault_proxy.url(redis_url)))
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture(autouse=True)

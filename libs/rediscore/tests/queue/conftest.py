@@ -1,6 +1,6 @@
 """A queue per test, on keys of its own, with a clock that the test may hold."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +8,7 @@ import pytest
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.queue import PriorityQueue
-from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy, ServerTime
+from rediscore.testing import ServerTime
 
 HEAD_START = {"standard": timedelta(0), "express": timedelta(minutes=10)}
 
@@ -44,23 +43,6 @@ async def queue(make_queue: MakeQueue) -> PriorityQueue:
 async def timed(make_queue: MakeQueue, now: ServerTime) -> PriorityQueue:
     """On the clock of the test."""
     return make_queue(now_ms=now)
-
-
-@pytest.fixture
-async def through_proxy(redis_url: str, fault_proxy: FaultProxy) -> AsyncIterator[RedisConnections]:
-    """Connections that lead through the proxy, opened already."""
-    made = RedisConnections(RedisSettings.from_url(fault_proxy.url(redis_url), socket_timeout=1))
-    await made.ping()
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture(autouse=True)
-async def _clean_up(connections: RedisConnections, key_prefix: str) -> AsyncIterator[None]:
-    yield
-    keys = [key async for key in connections.commands.scan_iter(match=f"{key_prefix}:*", count=1000)]
-    if keys:
-        await connections.commands.delete(*keys)
 
 
 @pytest.fixture

@@ -113,9 +113,14 @@ class ReliableStreams:
             prefetch: most entries in memory per partition, waiting ones included.
             concurrency: most handlers at once per partition.
             ignore: event types to acknowledge unseen.
+
+        Raises: ValueError on a cluster for a name without a hash tag, such as `{orders}.events`: the
+            stream and its dead letters must share a slot.
         """
         if self._tasks:
             raise RuntimeError("Declare subscribers before start().")
+        if self._connections.settings.cluster and "{" not in stream:
+            raise ValueError(f"On a cluster a stream's name needs a hash tag: {{{stream}}}, not {stream}.")
         subscriber = Subscriber(
             stream,
             broker=lambda: self.broker,

@@ -1,4 +1,4 @@
-"""The stream `{<stream>}.dead`: what a group could not handle, and why."""
+"""The stream `<stream>.dead`: what a group could not handle, and why."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,8 +39,8 @@ class DeadLetter:
 
 
 def dead_stream(stream: str) -> str:
-    """Where the dead letters of a stream lie: in its slot of a cluster, so one script writes both."""
-    return f"{stream}.dead" if "{" in stream else f"{{{stream}}}.dead"
+    """Where the dead letters of a stream lie; in its slot of a cluster, if its name has a hash tag."""
+    return f"{stream}.dead"
 
 
 class DeadLetters:

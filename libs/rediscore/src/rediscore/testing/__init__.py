@@ -7,6 +7,7 @@ from rediscore.embedded import EmbeddedServer
 from rediscore.testing.clock import ManualClock, ServerTime
 from rediscore.testing.cluster import ClusterServers
 from rediscore.testing.proxy import FaultProxy
+from rediscore.testing.scripts import load_scripts
 from rediscore.testing.sentinel import SentinelServers
 from rediscore.testing.server import ContainerServer, ServerUnderTest
 from rediscore.testing.waiting import eventually
@@ -21,4 +22,5 @@ __all__ = [
     "ServerTime",
     "ServerUnderTest",
     "eventually",
+    "load_scripts",
 ]

@@ -65,10 +65,12 @@ def key_prefix() -> str:
 
 
 @pytest_asyncio.fixture
-async def connections(redis_url: str) -> AsyncIterator[RedisConnections]:
-    """Connections to the session's server, closed at the end of the test."""
+async def connections(redis_url: str, key_prefix: str) -> AsyncIterator[RedisConnections]:
+    """Connections to the session's server. At the end of the test the keys of `key_prefix` are deleted."""
     made = RedisConnections(RedisSettings.from_url(redis_url))
     yield made
+    if left := [key async for key in made.scan_keys(f"{key_prefix}*")]:
+        await made.execute("UNLINK", *left)
     await made.aclose()
 
 
@@ -78,6 +80,15 @@ async def fault_proxy(redis_url: str) -> AsyncIterator[FaultProxy]:
     settings = RedisSettings.from_url(redis_url)
     async with FaultProxy(settings.host, settings.port) as proxy:
         yield proxy
+
+
+@pytest_asyncio.fixture
+async def through_proxy(redis_url: str, fault_proxy: FaultProxy) -> AsyncIterator[RedisConnections]:
+    """Connections that lead through the proxy, opened already; patient for a second with each command."""
+    made = RedisConnections(RedisSettings.from_url(fault_proxy.url(redis_url), socket_timeout=1))
+    await made.ping()
+    yield made
+    await made.aclose()
 
 
 @pytest.fixture(scope="session")
