@@ -30,6 +30,7 @@ from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderConfirmed, OrderPlaced, Payload, PaymentCaptured
 from pizzeria_contracts.streams import KITCHEN, MENU, ORDERS
 from pydantic import SecretStr
+from rediscore.breaker import CircuitBreaker
 from rediscore.client import RedisConnections
 from rediscore.clock import SystemClock
 from rediscore.keys import KeySpace
@@ -270,7 +271,11 @@ async def open_books(database_url: str, redis_url: str) -> AsyncIterator[Books]:
     database = Database(database_url, source="/test")
     connections = RedisConnections(RedisSettings.from_url(redis_url))
     try:
-        yield Books(database, connections, Projections(connections, KeySpace("analytics")))
+        yield Books(
+            database,
+            connections,
+            Projections(connections, KeySpace("analytics"), breaker=CircuitBreaker("redis")),
+        )
     finally:
         await connections.aclose()
         await database.aclose()

@@ -13,6 +13,7 @@ from analytics_service.projections import Projections
 from analytics_service.projector import Projector
 from analytics_service.settings import AnalyticsSettings
 from pizzeria_chassis.database import Database
+from rediscore.breaker import CircuitBreaker
 from rediscore.client import RedisConnections
 from rediscore.clock import SystemClock
 from rediscore.keys import KeySpace
@@ -30,7 +31,8 @@ class Killed(Projections):
 
 async def main() -> None:
     settings = AnalyticsSettings()
-    projections = Killed(RedisConnections(settings.redis), KeySpace("analytics"))
+    connections, keys = RedisConnections(settings.redis), KeySpace("analytics")
+    projections = Killed(connections, keys, breaker=CircuitBreaker("redis"))
     database = Database(settings.database_url.get_secret_value(), source="/test")
     await Projector(database, projections, SystemClock()).step()
 

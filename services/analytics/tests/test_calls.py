@@ -142,6 +142,13 @@ async def test_without_redis_it_is_not_ready_and_archives_on(house: House, redis
         popular = await analytics.guest.get("/popular")
         assert (popular.status_code, popular.headers["retry-after"]) == (503, "2")
         assert popular.json()["type"] == "/problems/unavailable"
+
+        async def spared() -> bool:
+            assert (await analytics.guest.get("/popular")).status_code == 503
+            shown = (await analytics.manager.get("/metrics")).text
+            return 'rediscore_breaker_events_total{event="rejected",name="redis"}' in shown
+
+        await eventually(spared, within=20, what="the breaker answers in place of Redis")
         assert len((await analytics.get(f"/journeys/{order_id}"))["items"]) == 3
 
         redis_road.restore()

@@ -63,7 +63,7 @@ async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
 
     async def spared() -> bool:
         shown = (await hands.client.get("/metrics")).text
-        return 'rediscore_breaker_events_total{event="rejected",name="dispatch"}' in shown
+        return 'rediscore_breaker_events_total{event="rejected",name="redis"}' in shown
 
     await eventually(spared, within=20, what="the breaker answers in place of Redis")
 

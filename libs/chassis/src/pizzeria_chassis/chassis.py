@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -9,11 +10,13 @@ from fastapi import APIRouter, FastAPI
 from pizzeria_contracts.events import payload_model
 from pizzeria_contracts.streams import STREAM_TYPES
 from prometheus_client import CollectorRegistry
+from rediscore.breaker import CircuitBreaker, TimeWindow
 from rediscore.client import RedisConnections
 from rediscore.clock import Clock, SystemClock
 from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics
 from rediscore.pubsub import LiveChannels
+from rediscore.retry import TRANSIENT, Backoff
 from rediscore.streams import ReliableStreams
 
 from pizzeria_chassis.app import Service, create_app
@@ -64,6 +67,18 @@ class Chassis:
         self.event_metrics = EventMetrics(self.registry)
         self.metrics = Metrics()
         self.metrics.expose(self.registry)
+        self.redis_breaker = CircuitBreaker(
+            "redis",
+            window=TimeWindow(timedelta(seconds=10)),
+            failures=5,
+            # Short: when Redis is back, the service is to be whole again at once.
+            open_for=Backoff(0.5, 2.0),
+            probes=1,
+            record=(*TRANSIENT, TimeoutError),
+            metrics=self.metrics,
+            clock=self.clock,
+        )
+        """For calls that somebody waits for: while Redis is away it answers in its place."""
         self.connections = RedisConnections(settings.redis)
         self.keys = KeySpace(name)
         self.live = LiveChannels(self.connections)

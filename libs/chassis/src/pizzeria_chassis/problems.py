@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pizzeria_contracts.problems import ProblemType
+from rediscore.breaker import CircuitOpen
 from rediscore.retry import TRANSIENT
 from starlette.exceptions import HTTPException
 
@@ -73,7 +74,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(DatabaseUnavailable, _on_database_unavailable)
-    for redis_away in TRANSIENT:
+    for redis_away in (*TRANSIENT, CircuitOpen):
         app.add_exception_handler(redis_away, _on_redis_unavailable)
 
 

@@ -26,7 +26,7 @@ def create_analytics_app(settings: AnalyticsSettings) -> FastAPI:
         description="The archive of all events, and what is counted from it.",
         required=("database", "redis"),
     )
-    projections = Projections(chassis.connections, chassis.keys)
+    projections = Projections(chassis.connections, chassis.keys, breaker=chassis.redis_breaker)
     projector = Projector(chassis.database, projections, chassis.clock)
     task = PeriodicTask("projector", settings.projector_seconds, projector.step)
     chassis.add(task)

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
+from rediscore.breaker import CircuitBreaker
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
-from rediscore.retry import run_idempotent
 from rediscore.scripts import Script
 
 from analytics_service.fold import Hour, Tally
@@ -43,13 +42,20 @@ class State:
 class Projections:
     """Counts in Redis, all under one hash tag, that can be folded from the archive at any time.
 
-    Every call raises redis-py's ConnectionError or TimeoutError while Redis is away.
+    Every call raises redis-py's ConnectionError or TimeoutError while Redis is away; those that somebody
+    waits for (`popular`, `hours`) raise CircuitOpen instead when the breaker knows that.
     """
 
     def __init__(
-        self, connections: RedisConnections, keys: KeySpace, *, idle: timedelta = timedelta(days=30)
+        self,
+        connections: RedisConnections,
+        keys: KeySpace,
+        *,
+        breaker: CircuitBreaker,
+        idle: timedelta = timedelta(days=30),
     ) -> None:
         self._connections = connections
+        self._breaker = breaker
         self._state = keys.key("state", tag=_TAG)
         self._popularity = keys.key("popularity", tag=_TAG)
         self._hours = keys.key("hours", tag=_TAG)
@@ -57,8 +63,8 @@ class Projections:
 
     async def state(self) -> State:
         """One round trip."""
-        checkpoint, unreadable = await run_idempotent(
-            lambda: self._connections.commands.hmget(self._state, ["checkpoint", "unreadable"])
+        checkpoint, unreadable = await self._connections.execute(
+            "HMGET", self._state, "checkpoint", "unreadable", idempotent=True
         )
         return State(Checkpoint.parse(_text(checkpoint)) if checkpoint else None, int(unreadable or 0))
 
@@ -82,14 +88,16 @@ class Projections:
 
     async def popular(self, limit: int) -> list[tuple[str, int]]:
         """The most ordered pizzas and how many of each; equals by id. One round trip."""
-        found: Any = await run_idempotent(
-            lambda: self._connections.commands.zrange(self._popularity, 0, limit - 1, withscores=True)
-        )
+        async with self._breaker:
+            found = await self._connections.execute(
+                "ZRANGE", self._popularity, 0, limit - 1, "WITHSCORES", idempotent=True
+            )
         return [(_text(pizza), -int(score)) for pizza, score in found]
 
     async def hours(self) -> Mapping[Hour, int]:
         """All counts of all days that are kept. One round trip."""
-        found = await run_idempotent(lambda: self._connections.commands.hgetall(self._hours))
+        async with self._breaker:
+            found = await self._connections.execute("HGETALL", self._hours, idempotent=True)
         return {Hour.parse(_text(field)): int(count) for field, count in found.items()}
 
 

@@ -63,6 +63,7 @@ def create_kitchen_app(
             lease=settings.lease,
             capacity=settings.queue_capacity,
             clock=clock,
+            breaker=chassis.redis_breaker,
             metrics=chassis.metrics,
         )
     )

@@ -32,6 +32,7 @@ def create_menu_app(settings: MenuSettings) -> FastAPI:
         chassis.keys,
         ttl=settings.cache_ttl,
         patience=settings.cache_patience,
+        breaker=chassis.redis_breaker,
         metrics=chassis.metrics,
     )
     reader = Reader(chassis.database, copy.cache)

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 from pizzeria_chassis.health import Check
 from redis.exceptions import RedisError
+from rediscore.breaker import CircuitBreaker
 from rediscore.cache import Cache
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
@@ -30,6 +31,7 @@ class MenuCopy:
 
     Args:
         patience: how long a guest waits for Redis before the database is asked.
+        breaker: around Redis, so that only some guests wait in vain.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class MenuCopy:
         *,
         ttl: timedelta,
         patience: timedelta = timedelta(milliseconds=250),
+        breaker: CircuitBreaker | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.cache: Cache[MenuAnswer] = Cache(
@@ -49,6 +52,7 @@ class MenuCopy:
             ttl=ttl,
             fail_safe=OLD_MENU,
             patience=patience,
+            breaker=breaker,
             metrics=metrics,
         )
 

@@ -94,7 +94,11 @@ class Reader(Generic[T]):
         reservation = None if self._local is None else self._local.reserve(key)
         try:
             if self._bare:
-                entry = await self._ask(key)
+                if self._breaker is None and self._answers:
+                    with self._patience.limit():
+                        entry = await self._storage.get(key)
+                else:
+                    entry = await self._bounded(lambda: self._storage.get(key))
                 if entry is None:
                     return None
                 if entry.startswith(PLAIN):
@@ -120,15 +124,6 @@ class Reader(Generic[T]):
         if reservation is not None and self._local is not None and fresh_for > 0:
             self._local.store(reservation, seen.value, fresh_for=fresh_for, tagged=tagged)
         return seen
-
-    async def _ask(self, key: str) -> bytes | None:
-        if self._breaker is not None:
-            return await self._bounded(lambda: self._storage.get(key))
-        with self._patience.limit():
-            entry = await self._storage.get(key)
-        if not self._answers:
-            self._back()
-        return entry
 
     async def look_many(self, keys: Iterable[str]) -> dict[str, T]:
         """The fresh ones; when Redis does not answer, the last ones known here."""

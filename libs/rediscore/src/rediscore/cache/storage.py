@@ -73,15 +73,9 @@ class Storage:
         if self._retention and (ttl_ms == 0 or ttl_ms > self._retention):
             self._retention = ttl_ms
 
-    async def get(self, key: str) -> bytes | None:
+    def get(self, key: str) -> Awaitable[bytes | None]:
         """The bytes, whatever they are. One round trip of a plain GET."""
-        command = ("GET", self.entry_key(key))
-        reply: bytes | None
-        try:
-            reply = await self._connections.execute(*command)
-        except TRANSIENT:
-            reply = await self._connections.execute(*command, idempotent=True)
-        return reply
+        return self._connections.execute("GET", self.entry_key(key), idempotent=True)
 
     async def read(self, key: str) -> Found | None:
         """The entry if it counts, fresh or not. One round trip."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 from redis.exceptions import RedisError
-from rediscore.breaker import CircuitBreaker, CircuitOpen, TimeWindow
+from rediscore.breaker import CircuitBreaker, CircuitOpen
 from rediscore.client import RedisConnections
 from rediscore.clock import Clock
 from rediscore.errors import QueueFull
@@ -16,7 +16,6 @@ from rediscore.errors import StaleLease as LeaseNotHeld
 from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics
 from rediscore.queue import NewEntry, PriorityQueue
-from rediscore.retry import Backoff
 
 from kitchen_service.domain.errors import DispatchAway, StaleLease
 from kitchen_service.domain.ticket import HEAD_START, Ticket
@@ -37,7 +36,7 @@ class RedisDispatch:
     How often a ticket may fail is counted in SQL, and its pauses come from there; the queue itself
     never gives an entry up, because an entry that is dead in Redis alone would leave its order hanging.
 
-    While Redis is away a breaker answers in its place, so not everybody waits for every verb in vain.
+    While Redis is away the breaker answers in its place, so not everybody waits for every verb in vain.
     """
 
     def __init__(
@@ -48,21 +47,12 @@ class RedisDispatch:
         lease: timedelta,
         capacity: int,
         clock: Clock,
+        breaker: CircuitBreaker,
         metrics: Metrics,
     ) -> None:
         self.lease = lease
         self._clock = clock
-        self._breaker = CircuitBreaker(
-            "dispatch",
-            window=TimeWindow(timedelta(seconds=10)),
-            failures=5,
-            # Short: when Redis is back, its queue is to be rebuilt at once.
-            open_for=Backoff(0.5, 2.0),
-            probes=1,
-            record=(RedisError, TimeoutError),
-            metrics=metrics,
-            clock=clock,
-        )
+        self._breaker = breaker
         self._queue = PriorityQueue(
             connections,
             "dispatch",
