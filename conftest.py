@@ -28,6 +28,11 @@ class NoSkips:
             terminalreporter.write_line(f"skipped, which CI does not allow: {test}", red=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups first: the tests of one run in turn on one worker, so the long ones must not begin last."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI") == "true" and not hasattr(config, "workerinput"):
         config.pluginmanager.register(NoSkips(), "no-skips")

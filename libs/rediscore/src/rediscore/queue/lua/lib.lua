@@ -64,7 +64,7 @@ end
 
 -- Moves between the sets are collected and made in the end, a command per set.
 local added, removed, ended_claims = {}, {}, {}
-local to_wake = false
+local to_wake, delayed_now = false, {}
 
 local function put(set, score, member)
   local into = added[set] or {}
@@ -89,8 +89,12 @@ local function commit()
   end
   changed = {}
   write('HSET', ENTRIES, fields)
-  if to_wake and records[QUEUE].waiting > NOW then redis.call('ZADD', MARKER, 0, 'look') end
-  to_wake = false
+  if records[QUEUE] and records[QUEUE].waiting > NOW then
+    -- Who waits sleeps until the earliest due time that it knows of: tell it of an earlier one.
+    if next(delayed_now) and delayed_now[redis.call('ZRANGE', DELAYED, 0, 0)[1]] then to_wake = true end
+    if to_wake then redis.call('ZADD', MARKER, 0, 'look') end
+  end
+  to_wake, delayed_now = false, {}
 end
 
 -- Equal ranks are taken in text order, so the sequence has a fixed width.
@@ -113,8 +117,7 @@ local function to_delayed(id, entry, due)
   entry.state = 'delayed'
   put(DELAYED, due, id)
   save(id, entry)
-  -- Who waits sleeps until the earliest due time that it knows of: this may be an earlier one.
-  to_wake = true
+  delayed_now[id] = true
 end
 
 local function to_dead(id, entry, reason)
