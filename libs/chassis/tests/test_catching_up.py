@@ -194,6 +194,8 @@ async def test_what_is_being_tried_is_not_taken_from_the_feed_as_well(
 
     consumer.consumer.ignore_rest()
     await consumer.start()
+    await upstream.tell(STARTED, "first")
+    await at_head(consumer, upstream)  # so the catching up of the start is over
     await upstream.tell(STARTED, "bad")
     await upstream.tell(STARTED, "good")
     await at_head(consumer, upstream)

@@ -159,7 +159,7 @@ async def test_killed_at_random_under_load(house: House, replica: Callable[[], R
     service = replica()
     await service.start()
     guest = await house.guest(service.http)
-    cards = ["tok_approved", "tok_approved", "tok_timeout", "tok_declined"] * 4
+    cards = ["tok_approved", "tok_approved", "tok_timeout", "tok_declined"] * 3
     placing = [asyncio.create_task(place(guest, f"k-{n}", card)) for n, card in enumerate(cards)]
     chance = random.Random(7)
     for _ in range(2):

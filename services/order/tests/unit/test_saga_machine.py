@@ -201,7 +201,7 @@ class LifeOfAnOrder(RuleBasedStateMachine):
                 self.order.take(trigger)
 
 
-LifeOfAnOrder.TestCase.settings = settings(max_examples=400, stateful_step_count=30, deadline=None)
+LifeOfAnOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 
 
 # Run by Hypothesis.
