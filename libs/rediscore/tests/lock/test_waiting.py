@@ -228,3 +228,31 @@ async def test_round_trips_and_what_is_counted(
     meter = metrics.meter("lock", keys.prefix)
     assert meter.counts == {"acquired": 3, "timeout": 1}
     assert meter.timings["wait"].count == meter.timings["held"].count == 3
+
+
+async def test_who_is_told_enters_without_asking_and_trusts_no_longer_than_the_server(
+    connections: RedisConnections, keys: KeySpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease that comes with the turn runs since the waiter's own request, not since it heard of it."""
+    sent: list[float] = []
+    execute = connections.execute
+
+    async def counted(*command: Any, **options: Any) -> Any:
+        sent.append(time.monotonic())
+        return await execute(*command, **options)
+
+    async def wait_for_it(locks: Locks) -> float:
+        async with locks.lock("x", wait=LONG) as lease:
+            return lease.deadline
+
+    async with Locks(connections, keys=keys) as one, Locks(connections, keys=keys) as two:
+        for number in range(2):
+            async with one.lock("x"):
+                waiter = asyncio.create_task(wait_for_it(two))
+                await asyncio.sleep(0.3)
+            deadline = await waiter
+            if number == 0:  # the server knows the scripts now, and `two` listens
+                monkeypatch.setattr(connections, "execute", counted)
+    _, stands_in_line, *others = sent
+    assert len(others) == 2, "after that only the releases of both"
+    assert deadline <= stands_in_line + 3
