@@ -1,8 +1,15 @@
 """What holds for the tests of every package."""
 
 import os
+import shutil
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
 
 # Only the top conftest may load a plugin; it brings Redis fixtures to every package's tests.
 pytest_plugins = ["rediscore.testing.plugin"]
@@ -26,6 +33,39 @@ class NoSkips:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for test in self._skipped:
             terminalreporter.write_line(f"skipped, which CI does not allow: {test}", red=True)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def browser() -> "AsyncIterator[Browser]":
+    """A real browser, one for the session."""
+    from playwright.async_api import async_playwright
+
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("needs Chromium (Debian: apt install chromium)")
+    async with async_playwright() as playwright:
+        # Its sandbox wants more rights than a container gives; it only sees pages of our own.
+        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture
+async def tab(browser: "Browser") -> "AsyncIterator[Page]":
+    """A tab with its own storage. A script error, or what the security policy stops, fails the test."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    tab = await context.new_page()
+    tab.set_default_timeout(15_000)
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on(
+        "console",
+        lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None,
+    )
+    yield tab
+    await context.close()
+    if errors:
+        pytest.fail(f"The page had errors: {errors}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,15 +1,12 @@
 """Analytics that runs on real Redis and a real database, and the services that it hears from."""
 
-import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from analytics_service import archive
 from analytics_service.app import create_analytics_app
 from analytics_service.fold import Tally, fold
@@ -25,7 +22,7 @@ from pizzeria_chassis.history import history, stamped
 from pizzeria_chassis.ids import new_id
 from pizzeria_chassis.migrations import migrate
 from pizzeria_chassis.outbox import Relay
-from pizzeria_chassis.testing import TOKENS, caller, create_chassis_tables_now, running
+from pizzeria_chassis.testing import TOKENS, caller, create_chassis_tables_now, running, serving
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderConfirmed, OrderPlaced, Payload, PaymentCaptured
 from pizzeria_contracts.streams import KITCHEN, MENU, ORDERS
@@ -67,26 +64,6 @@ def confirmed(number: int, pizza_id: str) -> RawEvent:
     """An event as it comes from a stream: an order of one pizza is confirmed."""
     data = order_of(pizza_id)[-1].model_dump(mode="json")
     return captured(number).model_copy(update={"type": OrderConfirmed.event_type, "data": data})
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # signals are pytest's
-
-
-@contextlib.asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """The app behind a real socket; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = _Server(uvicorn.Config(app, lifespan="on", log_config=None, timeout_graceful_shutdown=5))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await eventually(lambda: server.started or task.done(), within=20, what="server started")
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
 
 
 class Upstream:

@@ -1,13 +1,10 @@
 """Menus that run on real Redis and a real database, and a kitchen as the menu sees one."""
 
-import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 from menu_service.app import create_menu_app
 from menu_service.settings import MenuSettings
@@ -16,7 +13,7 @@ from pizzeria_chassis.auth import Authenticator
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.feed import feed_router
 from pizzeria_chassis.outbox import Relay
-from pizzeria_chassis.testing import TOKENS, caller, create_chassis_tables_now, running
+from pizzeria_chassis.testing import TOKENS, caller, create_chassis_tables_now, running, serving
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import Payload
 from pizzeria_contracts.streams import KITCHEN
@@ -94,26 +91,6 @@ async def open_menu(database_url: str, redis_url: str, **values: Any) -> AsyncIt
         menu = Menu(app)
         async with menu.guest, menu.manager, menu.service:
             yield menu
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # signals are pytest's
-
-
-@contextlib.asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """The app behind a real socket; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = _Server(uvicorn.Config(app, lifespan="on", log_config=None, timeout_graceful_shutdown=5))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await eventually(lambda: server.started or task.done(), within=20, what="server started")
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
 
 
 class Kitchen:

@@ -8,12 +8,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
+from pizzeria_chassis.testing import serving
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
 from rediscore.testing.server import engine_answers
 
 from services.order.tests.harness import Guest, House
-from services.order.tests.neighbours import KitchenStandIn, MenuStandIn, serving
+from services.order.tests.neighbours import KitchenStandIn, MenuStandIn
 
 _numbers = itertools.count()
 

@@ -16,14 +16,14 @@ import pytest
 from order_service.bootstrap import create_order_app
 from order_service.settings import OrderSettings
 from order_service.use_cases.ports import PaymentProvider
-from pizzeria_chassis.testing import TOKENS
+from pizzeria_chassis.testing import TOKENS, serving
 from pizzeria_contracts.streams import KITCHEN
 from pydantic import SecretStr
 from rediscore.settings import RedisSettings
 from rediscore.streams import dead_stream
 from rediscore.testing.waiting import eventually
 
-from services.order.tests.neighbours import KitchenStandIn, MenuStandIn, serving
+from services.order.tests.neighbours import KitchenStandIn, MenuStandIn
 
 MANAGER = {"Authorization": f"Bearer {TOKENS['manager']}"}
 COOK = {"Authorization": f"Bearer {TOKENS['cook']}"}

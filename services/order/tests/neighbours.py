@@ -1,12 +1,9 @@
 """Stand-ins for the neighbours: they speak real HTTP and publish real stream entries."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Sequence
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, HTTPException
 from pizzeria_chassis.ids import new_id
 from pizzeria_contracts.events import Payload, TicketAccepted, type_of
@@ -14,8 +11,6 @@ from pizzeria_contracts.menu import Menu
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.client import RedisConnections
 from rediscore.streams import CloudEvent, StreamPublisher
-from rediscore.testing.waiting import eventually
-from starlette.types import ASGIApp
 
 MENU = {
     "items": [
@@ -45,23 +40,6 @@ MENU = {
         {"id": name, "price": {"amount": "1.50", "currency": "EUR"}} for name in ("olives", "basil")
     ],
 }
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """The app behind a real socket; yields its address."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5))
-    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await eventually(lambda: server.started or task.done(), within=20, what="server started")
-            assert server.started
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
 
 
 class MenuStandIn:

@@ -29,6 +29,7 @@ from pizzeria_chassis.health import Check, Component
 from pizzeria_chassis.metrics import DatabaseMetrics, EventMetrics
 from pizzeria_chassis.migrations import migrate
 from pizzeria_chassis.outbox import Relay
+from pizzeria_chassis.pages import Page, pages_router
 from pizzeria_chassis.positions_router import positions_router
 from pizzeria_chassis.settings import ServiceSettings
 
@@ -96,6 +97,7 @@ class Chassis:
         self._required = frozenset(required)
         self._consumers: list[EventConsumer] = []
         self._components: list[Component] = []
+        self._pages: list[Page] = []
         self._relay: Relay | None = None
         if publishes is not None:
             self.streams.publishes(publishes, {t: payload_model(t) for t in sorted(STREAM_TYPES[publishes])})
@@ -125,6 +127,10 @@ class Chassis:
         """Run ``component`` with the service: started after the relay, before any event is consumed."""
         self._components.append(component)
 
+    def page(self, page: Page) -> None:
+        """Show ``page`` in a browser; the first one is where ``/`` leads."""
+        self._pages.append(page)
+
     def app(self, *routers: APIRouter) -> FastAPI:
         """Return the service's app with these routers and everything that all services have."""
         components: list[Component] = [_DatabaseComponent(self.database, self._package)]
@@ -136,6 +142,8 @@ class Chassis:
         if self._consumers:
             components.append(_StreamsComponent(self.streams, self.settings.grace_seconds))
             components += self._consumers
+        if self._pages:
+            routers = (*routers, pages_router(self._pages))
         return create_app(
             Service(
                 name=self.settings.service_name,

@@ -3,12 +3,17 @@
 import asyncio
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import StreamingResponse
 from pizzeria_chassis.chassis import Chassis
+from pizzeria_chassis.hint_stream import hint_stream
+from pizzeria_chassis.pages import Page
 from pizzeria_chassis.settings import Port, ServiceSettings
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import CancellationRequested, TicketStarted
 from pizzeria_contracts.streams import KITCHEN, ORDERS
 from rediscore.streams.event import CloudEvent
+
+HINTS = "live.shop"
 
 
 class ShopSettings(ServiceSettings):
@@ -25,6 +30,7 @@ def create(settings: ShopSettings) -> FastAPI:
         await tx.append(CancellationRequested(reason="test"), subject=event.subject)
 
     kitchen.ignore_rest()
+    chassis.page(Page("visits", "Visits", __package__))
     return chassis.app(_router(chassis))
 
 
@@ -37,6 +43,10 @@ def _router(chassis: Chassis) -> APIRouter:
             return (await tx.append(CancellationRequested(reason="test"), subject=order_id)).id
 
         return {"event_id": await chassis.database.transact(work)}
+
+    @router.get("/hints")
+    async def hints(request: Request) -> StreamingResponse:
+        return hint_stream(request, chassis.live, HINTS)
 
     @router.get("/slow")
     async def slow(seconds: float) -> str:

@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from pizzeria_chassis import tables
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.settings import Staff
+from pizzeria_chassis.testing.serving import serving
 
-__all__ = ["TOKENS", "caller", "create_chassis_tables_now", "running"]
+__all__ = ["TOKENS", "caller", "create_chassis_tables_now", "running", "serving"]
 
 TOKENS: Final[Mapping[Staff, str]] = {
     "cook": "cook-token-of-a-test",
