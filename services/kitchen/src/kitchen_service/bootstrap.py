@@ -15,6 +15,7 @@ from kitchen_service.adapters.dispatch import RedisDispatch
 from kitchen_service.adapters.hints import LiveHints
 from kitchen_service.adapters.views import Views
 from kitchen_service.app import Commands, Kitchen, Subscriptions
+from kitchen_service.entrypoints.between_services import between_services_router
 from kitchen_service.entrypoints.cooking import cooking_router
 from kitchen_service.entrypoints.deliveries import deliveries_router
 from kitchen_service.entrypoints.events import subscribe_to_menu, subscribe_to_orders
@@ -79,6 +80,7 @@ def create_kitchen_app(
         inventory_router(kitchen),
         deliveries_router(kitchen),
         live_router(chassis.live),
+        between_services_router(kitchen.queries),
     )
     install_kitchen_problems(app)
     return app

@@ -69,6 +69,23 @@ tickets: Final = Table(
     Index("ix_tickets_station", "station_id", "status"),
 )
 
+# Claims, leases and attempts, one line each, written with the change itself and never changed.
+ticket_history: Final = Table(
+    "ticket_history",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("order_id", String(36), ForeignKey("kitchen_orders.id"), nullable=False, index=True),
+    Column("ticket_id", String(36), nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("what", String(20), nullable=False),
+    Column("station_id", String(64)),
+    Column("fencing_token", BigInteger, nullable=False),
+    Column("lease_until", UtcDateTime),
+    Column("attempt", Integer, nullable=False),
+    Column("failure", String(500)),
+    Column("trace_id", String(32)),
+)
+
 stock: Final = Table(
     "stock",
     metadata,

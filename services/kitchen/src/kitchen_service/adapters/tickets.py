@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from pizzeria_chassis.telemetry import current_trace_id
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from kitchen_service.adapters.tables import orders, tickets
+from kitchen_service.adapters.tables import orders, ticket_history, tickets
+from kitchen_service.domain.history import TicketLine
 from kitchen_service.domain.kitchen_order import GONE
 from kitchen_service.domain.ticket import UNFINISHED, Pizza, Priority, Size, Ticket, TicketStatus
 
@@ -43,6 +45,10 @@ class SqlTickets:
         )
         rows = [{"key": t.id, **{name: _values(t)[name] for name in _CHANGING}} for t in changed]
         await self._session.execute(statement, rows)
+
+    async def note(self, *lines: TicketLine) -> None:
+        if lines:
+            await self._session.execute(insert(ticket_history), [_history_row(line) for line in lines])
 
     async def get(self, ticket_id: str) -> Ticket | None:
         return await self._first(tickets.c.id == ticket_id)
@@ -123,6 +129,22 @@ def ticket_from(row: Row[Any]) -> Ticket:
         failures=row.failures,
         failure=row.failure,
     )
+
+
+def _history_row(line: TicketLine) -> dict[str, Any]:
+    ticket = line.ticket
+    return {
+        "order_id": ticket.order_id,
+        "ticket_id": ticket.id,
+        "time": line.time,
+        "what": line.what.value,
+        "station_id": ticket.station_id,
+        "fencing_token": ticket.fencing_token,
+        "lease_until": ticket.lease_until,
+        "attempt": line.attempt,
+        "failure": ticket.failure if line.failed else None,
+        "trace_id": current_trace_id(),
+    }
 
 
 def _values(ticket: Ticket) -> dict[str, Any]:

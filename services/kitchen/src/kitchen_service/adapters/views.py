@@ -1,25 +1,37 @@
 """What the kitchen shows: queries straight from SQL, so they answer without Redis too."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from pizzeria_chassis.columns import UtcDateTime
 from pizzeria_chassis.database import Database
 from rediscore.clock import Clock
-from sqlalchemy import ColumnElement, Select, literal, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, literal, select, tuple_
 
+from kitchen_service.adapters.books import SqlBooks
 from kitchen_service.adapters.orders import order_from
 from kitchen_service.adapters.pantry import stock_from
-from kitchen_service.adapters.tables import orders, stations, stock, tickets
+from kitchen_service.adapters.tables import orders, stations, stock, ticket_history, tickets
 from kitchen_service.adapters.tickets import held, ticket_from
+from kitchen_service.domain.estimate import typical_cooking
 from kitchen_service.domain.kitchen_order import KitchenOrder, OrderStatus
 from kitchen_service.domain.station import Station
 from kitchen_service.domain.stock import Stock
 from kitchen_service.domain.ticket import Ticket, TicketStatus
+from kitchen_service.use_cases.accept_order import MEASURED
 
 Mark = tuple[datetime, str]
 """Where a page ends: the time that it is sorted by, and the id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many pizzas are cooked at once, and how long one takes; what estimates are made of."""
+
+    places: int
+    cooking: timedelta
 
 
 class Views:
@@ -54,6 +66,23 @@ class Views:
             return [
                 stock_from(row) for row in await session.execute(select(stock).order_by(stock.c.ingredient))
             ]
+
+    async def history(self, order_id: str, after: int, limit: int) -> Sequence[Row[Any]]:
+        """What happened to the tickets of an order, as it was written down."""
+        query = select(ticket_history).where(
+            ticket_history.c.order_id == order_id, ticket_history.c.id > after
+        )
+        async with self._database.read() as session:
+            return (await session.execute(query.order_by(ticket_history.c.id).limit(limit))).all()
+
+    async def pace(self) -> Pace:
+        """How fast the kitchen is."""
+        async with self._database.read() as session:
+            books = SqlBooks(session, self._clock.now())
+            return Pace(
+                places=await books.stations.places(),
+                cooking=typical_cooking(await books.tickets.last_cooking_times(MEASURED)),
+            )
 
     async def deliveries(
         self, statuses: Collection[OrderStatus], limit: int, after: Mark | None

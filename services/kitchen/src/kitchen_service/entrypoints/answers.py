@@ -7,6 +7,7 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict
 
+from kitchen_service.domain.history import Happening
 from kitchen_service.domain.kitchen_order import KitchenOrder
 from kitchen_service.domain.station import Station
 from kitchen_service.domain.stock import Stock
@@ -115,6 +116,30 @@ class StockAnswer(Answer):
             low_below=stock.low_below,
             low=stock.low,
         )
+
+
+class PaceAnswer(Answer):
+    """What an estimate is made of: pizzas that are cooked at once, and how long one takes."""
+
+    places: Count
+    cooking_seconds: float
+
+
+class HistoryAnswer(Answer):
+    """One thing that happened to a ticket."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: int
+    ticket_id: str
+    time: datetime
+    what: Happening
+    station_id: str | None
+    fencing_token: int
+    lease_until: datetime | None
+    attempt: int
+    failure: str | None
+    trace_id: str | None
 
 
 class DeliveryAnswer(Answer):

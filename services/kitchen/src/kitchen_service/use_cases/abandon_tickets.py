@@ -5,6 +5,7 @@ from functools import partial
 
 from rediscore.clock import Clock
 
+from kitchen_service.domain.history import what_happened
 from kitchen_service.domain.stock import MovementKind
 from kitchen_service.domain.ticket import Ticket, TicketStatus
 from kitchen_service.use_cases.move_stock import move_stock
@@ -36,5 +37,7 @@ class AbandonTickets:
         # Meanwhile its station may have come back and finished it, or asked for more time.
         if ticket is None or ticket.status is not TicketStatus.STARTED or ticket.held(now):
             return
-        await books.tickets.save(ticket.abandon(now))
+        abandoned = ticket.abandon(now)
+        await books.tickets.save(abandoned)
+        await books.tickets.note(*what_happened(ticket, abandoned, now))
         await move_stock(books, MovementKind.RELEASE, {ticket.id: ticket.ingredients})

@@ -10,6 +10,7 @@ from pizzeria_contracts.events import TicketStarted
 from rediscore.clock import Clock
 
 from kitchen_service.domain.errors import NotFound, StaleLease, StationFull
+from kitchen_service.domain.history import what_happened
 from kitchen_service.domain.kitchen_order import OrderStep
 from kitchen_service.domain.station import Station
 from kitchen_service.domain.ticket import Ticket, TicketStatus
@@ -110,6 +111,7 @@ class ClaimTicket:
         except StaleLease:
             return _Refused.OLD_TOKEN
         await books.tickets.save(started)
+        await books.tickets.note(*what_happened(ticket, started, now))
         await books.orders.save(order.take(OrderStep.COOK))
         await books.publish(TicketStarted(ticket_id=ticket.id, station_id=station.id), subject=order.id)
         follow_up(books, self.hints, order.id)

@@ -7,6 +7,7 @@ from pizzeria_contracts.events import OrderReady, TicketCompleted
 from rediscore.clock import Clock
 
 from kitchen_service.domain.errors import NotFound
+from kitchen_service.domain.history import what_happened
 from kitchen_service.domain.kitchen_order import KitchenOrder
 from kitchen_service.domain.stock import MovementKind
 from kitchen_service.domain.ticket import Ticket, TicketStatus
@@ -40,6 +41,7 @@ class CompleteTicket:
         now = self.clock.now()
         completed = ticket.complete(token, now)
         await books.tickets.save(completed)
+        await books.tickets.note(*what_happened(ticket, completed, now))
         await move_stock(books, MovementKind.CONSUME, {ticket.id: ticket.ingredients})
         await books.publish(
             TicketCompleted(

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 
+from kitchen_service.domain.history import what_happened
 from kitchen_service.domain.stock import MovementKind
 from kitchen_service.domain.ticket import Ticket, TicketStatus
 from kitchen_service.use_cases.move_stock import move_stock
@@ -21,6 +23,8 @@ async def drop_queued(
     queued = [t for t in await books.tickets.of_order(order_id) if t.status is TicketStatus.QUEUED]
     cancelled = [ticket.cancel(now) for ticket in queued]
     await books.tickets.save(*cancelled)
+    changes = zip(queued, cancelled, strict=True)
+    await books.tickets.note(*chain.from_iterable(what_happened(*change, now) for change in changes))
     released = {ticket.id: ticket.ingredients for ticket in (*ended, *cancelled)}
     await move_stock(books, MovementKind.RELEASE, released)
     return cancelled

@@ -7,6 +7,7 @@ from functools import partial
 from rediscore.clock import Clock
 
 from kitchen_service.domain.errors import DispatchAway, NotFound, StaleLease
+from kitchen_service.domain.history import what_happened
 from kitchen_service.domain.ticket import Ticket
 from kitchen_service.use_cases.ports import Books, Dispatch, Store
 
@@ -42,13 +43,20 @@ class ExtendLease:
             return self.clock.now() + self.dispatch.lease
 
     async def _extended(self, ticket_id: str, token: int, until: datetime, books: Books) -> Ticket:
-        ticket = await books.tickets.get(ticket_id)
-        if ticket is None:
-            raise NotFound("ticket", ticket_id)
+        ticket = await self._ticket(ticket_id, books)
         return ticket.extend(token, until, self.clock.now())
 
     async def _save(self, ticket_id: str, token: int, until: datetime, books: Books) -> Ticket:
         await books.orders.lock_of_ticket(ticket_id)
-        ticket = await self._extended(ticket_id, token, until, books)
+        before = await self._ticket(ticket_id, books)
+        now = self.clock.now()
+        ticket = before.extend(token, until, now)
         await books.tickets.save(ticket)
+        await books.tickets.note(*what_happened(before, ticket, now))
+        return ticket
+
+    async def _ticket(self, ticket_id: str, books: Books) -> Ticket:
+        ticket = await books.tickets.get(ticket_id)
+        if ticket is None:
+            raise NotFound("ticket", ticket_id)
         return ticket

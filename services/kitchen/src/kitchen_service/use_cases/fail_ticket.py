@@ -7,6 +7,7 @@ from pizzeria_contracts.events import TicketRejected
 from rediscore.clock import Clock
 
 from kitchen_service.domain.errors import NotFound
+from kitchen_service.domain.history import what_happened
 from kitchen_service.domain.kitchen_order import OrderStep
 from kitchen_service.domain.ticket import Ticket, TicketStatus
 from kitchen_service.use_cases.afterwards import follow_up
@@ -45,6 +46,7 @@ class FailTicket:
         if order.gone and not failed.finished:
             failed = failed.cancel(now)
         await books.tickets.save(failed)
+        await books.tickets.note(*what_happened(ticket, failed, now))
         if not failed.finished:
             pause = failed.due_at - now
             back = partial(self.dispatch.put_back, ticket_id, token, pause=pause)
