@@ -23,6 +23,7 @@ from order_service.use_cases.cancel_order import CancelOrder
 from order_service.use_cases.kitchen_news import KitchenNews
 from order_service.use_cases.place_order import PlaceOrder
 from order_service.use_cases.ports import MenuSource
+from order_service.use_cases.profile import Profile
 from order_service.use_cases.read_orders import ReadOrders
 from order_service.use_cases.run_saga import Saga
 from order_service.use_cases.sessions import Sessions
@@ -48,6 +49,7 @@ SUBSCRIBES: Final[Mapping[str, Mapping[type[Payload], Callable[..., Awaitable[No
 class OrderService:
     # commands
     sessions: Sessions
+    profile: Profile
     place_order: PlaceOrder
     cancel_order: CancelOrder
     # queries

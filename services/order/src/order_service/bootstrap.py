@@ -15,15 +15,18 @@ from order_service.adapters.kitchen_feed import KitchenFeed
 from order_service.adapters.live_hints import LiveHints
 from order_service.adapters.menu_client import MenuClient
 from order_service.adapters.menu_hints import MenuHints
+from order_service.adapters.redis_sessions import session_lane
 from order_service.adapters.sandbox_provider import SandboxProvider
 from order_service.adapters.sql_customers import SqlCustomers
 from order_service.adapters.sql_orders import SqlOrders
+from order_service.adapters.sql_profiles import SqlProfiles
 from order_service.adapters.tables import RACES
 from order_service.app import OrderService
 from order_service.domain.order import Order
 from order_service.entrypoints.events import subscribe
 from order_service.entrypoints.limits import limits_of
 from order_service.entrypoints.live import live_router
+from order_service.entrypoints.me import me_router
 from order_service.entrypoints.menu import menu_router
 from order_service.entrypoints.orders import orders_router
 from order_service.entrypoints.problems import install_refusals
@@ -34,6 +37,7 @@ from order_service.use_cases.cancel_order import CancelOrder
 from order_service.use_cases.kitchen_news import KitchenNews
 from order_service.use_cases.place_order import PlaceOrder
 from order_service.use_cases.ports import PaymentProvider
+from order_service.use_cases.profile import Profile
 from order_service.use_cases.read_orders import ReadOrders
 from order_service.use_cases.run_saga import Saga
 from order_service.use_cases.sessions import Sessions
@@ -81,10 +85,15 @@ def create_order_app(
         policy=policy,
         grace=settings.grace_seconds / 2,
     )
+    sessions = Sessions(
+        customers=SqlCustomers(database),
+        lane=session_lane(chassis, settings.lifetimes),
+        clock=clock,
+        lifetimes=settings.lifetimes,
+    )
     service = OrderService(
-        sessions=Sessions(
-            customers=SqlCustomers(database), clock=clock, lifetime=timedelta(days=settings.session_days)
-        ),
+        sessions=sessions,
+        profile=Profile(profiles=SqlProfiles(database), sessions=sessions),
         place_order=PlaceOrder(
             orders=orders,
             menu=menu,
@@ -123,6 +132,7 @@ def create_order_app(
     limits = limits_of(chassis, settings)
     app = chassis.app(
         sessions_router(service, limits),
+        me_router(service),
         menu_router(service),
         orders_router(service, limits),
         live_router(service, chassis.live),

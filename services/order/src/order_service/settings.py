@@ -6,6 +6,7 @@ from pizzeria_chassis.settings import ServiceSettings
 from pydantic import Field
 
 from order_service.domain.saga import Policy
+from order_service.use_cases.sessions import Lifetimes
 
 
 class OrderSettings(ServiceSettings):
@@ -21,10 +22,21 @@ class OrderSettings(ServiceSettings):
     saga_poll_seconds: float = Field(default=0.25, gt=0)
     menu_fresh_seconds: float = Field(default=2, ge=0)
     menu_max_age_seconds: float = Field(default=3600, gt=0)
-    session_days: float = Field(default=30, gt=0)
+    session_days: float = Field(default=30, gt=0, description="at the latest")
+    session_idle_days: float = Field(default=14, gt=0, description="at most session_days")
+    session_vouch_seconds: float = Field(default=5, gt=0, le=60)
     idempotency_hours: float = Field(default=24, gt=0)
     order_rate_limit: int = Field(default=120, ge=1, le=1_000_000, description="per guest and minute")
     session_rate_limit: int = Field(default=600, ge=1, le=1_000_000, description="per address and minute")
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        absolute = timedelta(days=self.session_days)
+        return Lifetimes(
+            idle=min(timedelta(days=self.session_idle_days), absolute),
+            absolute=absolute,
+            vouch=timedelta(seconds=self.session_vouch_seconds),
+        )
 
     @property
     def policy(self) -> Policy:

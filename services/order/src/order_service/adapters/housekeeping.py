@@ -11,7 +11,7 @@ async def delete_expired(database: Database) -> None:
     """One transaction; reads ignore what has run out, so this is about space alone."""
 
     async def work(tx: Transaction) -> None:
-        for table in (idempotency, sessions):
-            await tx.session.execute(delete(table).where(table.c.expires_at <= tx.now))
+        for end in (idempotency.c.expires_at, sessions.c.expires_at, sessions.c.idle_until):
+            await tx.session.execute(delete(end.table).where(end <= tx.now))
 
     await database.transact(work)

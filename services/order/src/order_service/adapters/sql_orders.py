@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from order_service.adapters.order_rows import as_changes, as_order, as_row
 from order_service.adapters.sql_journey import read_journey
 from order_service.adapters.tables import idempotency, journey, orders, payments
-from order_service.domain.errors import KeyTaken, UnknownOrder
+from order_service.domain.errors import KeyTaken, UnknownGuest, UnknownOrder
 from order_service.domain.order import Order, Step
 from order_service.domain.records import JourneyEntry, OrderFilter, StoredAnswer
 
@@ -84,7 +84,10 @@ class SqlOrders:
         async def work(tx: Transaction) -> None:
             if answer is not None:
                 await self._keep_answer(tx, answer)
-            await tx.session.execute(insert(orders).values(as_row(order)))
+            try:
+                await tx.session.execute(insert(orders).values(as_row(order)))
+            except IntegrityError as error:
+                raise UnknownGuest from error  # deleted while ordering
             await self._publish(tx, order)
 
         await self._database.transact(work)

@@ -14,12 +14,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata: Final = MetaData()
 
 # Keys that only a race between replicas can repeat; the slower transaction runs again.
-RACES: Final = frozenset({"pk_provider_holdings", "pk_menu_copy"})
+RACES: Final = frozenset({"pk_provider_holdings", "pk_menu_copy", "customers_pkey"})
 
 customers: Final = Table(
     "customers",
@@ -29,6 +30,8 @@ customers: Final = Table(
     Column("phone", String(32), nullable=True),
     Column("email", String(254), nullable=True),
     Column("created_at", UtcDateTime, nullable=False),
+    # The cart that counts; what Redis holds under another id was ordered, or comes from before a loss.
+    Column("cart_id", String(36), nullable=True),
 )
 
 sessions: Final = Table(
@@ -37,7 +40,9 @@ sessions: Final = Table(
     Column("token_sha256", String(64), primary_key=True),
     Column("customer_id", String(36), ForeignKey("customers.id"), nullable=False, index=True),
     Column("created_at", UtcDateTime, nullable=False),
+    # The end however busy it is, and the end if nobody uses it; slid in steps, see ADR 0055.
     Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("idle_until", UtcDateTime, nullable=False, index=True),
 )
 
 orders: Final = Table(
@@ -111,6 +116,30 @@ journey: Final = Table(
     Column("source", String(100), nullable=False),
     Column("trace_id", String(32), nullable=True),
     Column("detail", JSON, nullable=False),
+)
+
+# What guests are still to be told; written with the change that it tells of, gone once it is in the mailbox.
+notices_due: Final = Table(
+    "notices_due",
+    metadata,
+    Column("order_id", String(36), ForeignKey("orders.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("due_at", UtcDateTime, nullable=False, index=True),
+    PrimaryKeyConstraint("order_id", "kind", name="pk_notices_due"),
+)
+
+# What guests were told; each thing once.
+mailbox: Final = Table(
+    "mailbox",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("customer_id", String(36), ForeignKey("customers.id"), nullable=False),
+    Column("order_id", String(36), ForeignKey("orders.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("order_id", "kind", name="uq_mailbox_notice"),
+    Index("ix_mailbox_customer", "customer_id", "id"),
 )
 
 # One row: the last good answer of GET /menu.

@@ -57,6 +57,20 @@ class UnknownOrder(OrderError):
         super().__init__("There is no such order among those that you may see.")
 
 
+class UnknownGuest(OrderError):
+    """There is no such guest, or their session has ended."""
+
+    def __init__(self) -> None:
+        super().__init__("You are not known here any more; sign in anew.")
+
+
+class OrdersOpen(OrderError):
+    """A guest with an order under way wants to be deleted."""
+
+    def __init__(self) -> None:
+        super().__init__("An order of yours has not ended yet; cancel it or wait for it, then delete.")
+
+
 class KeyReused(OrderError):
     """The Idempotency-Key belongs to another request."""
 

@@ -1,8 +1,10 @@
 """What is kept beside the orders themselves, as values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from order_service.domain.order import Order
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,44 @@ class Customer:
     phone: str | None
     email: str | None
     created_at: datetime
+    cart_id: str | None
 
 
 @dataclass(frozen=True)
 class Session:
-    """A signed-in guest; of the token only its digest is ever kept."""
+    """A signed-in guest; of the token only its digest is ever kept.
+
+    It slides in steps, so an idle one may end a hundredth of its idle time early.
+    """
 
     token_sha256: str
     customer_id: str
     created_at: datetime
     expires_at: datetime
+    idle_until: datetime
+
+    def lives(self, now: datetime) -> bool:
+        return now < min(self.expires_at, self.idle_until)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One thing that a guest was told about an order."""
+
+    id: str
+    customer_id: str
+    order_id: str
+    kind: str
+    content: Mapping[str, object]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """All that SQL holds about one guest."""
+
+    exported_at: datetime
+    customer: Customer
+    sessions: Sequence[Session]
+    orders: Sequence[Order]
+    letters: Sequence[Letter]

@@ -23,6 +23,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _on_one_line(text: str) -> str:
+    if "\n" in text or "\t" in text:
+        raise ValueError("must be one line without tabs")
+    return text
+
+
 def _written(value: Any) -> Any:
     # A bare number would be taken for seconds since 1970.
     if value is not None and not isinstance(value, str):
@@ -31,14 +37,28 @@ def _written(value: Any) -> Any:
 
 
 Text = Annotated[str, AfterValidator(_printable)]
+Line = Annotated[Text, AfterValidator(_on_one_line)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", examples=["margherita"])]
 Time = Annotated[UtcTime, BeforeValidator(_written)]
 
 
+Name = Annotated[Line, Field(min_length=1, max_length=100)]
+Phone = Annotated[str, Field(pattern=r"^\+?[0-9 ()/.-]{3,32}$")]
+Email = Annotated[Line, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+
+
 class SignIn(RequestBody):
-    name: Annotated[Text, Field(min_length=1, max_length=100)]
-    phone: Annotated[str, Field(pattern=r"^\+?[0-9 ()/.-]{3,32}$")] | None = None
-    email: Annotated[Text, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
+    name: Name
+    phone: Phone | None = None
+    email: Email | None = None
+
+
+class ProfileChange(RequestBody):
+    """What is left out stays as it is."""
+
+    name: Name = ""
+    phone: Phone | None = None
+    email: Email | None = None
 
 
 class Item(RequestBody):

@@ -10,8 +10,10 @@ from order_service.domain.errors import (
     KeyReused,
     MenuUnavailable,
     OrderError,
+    OrdersOpen,
     SoldOut,
     TooLateToCancel,
+    UnknownGuest,
     UnknownOrder,
     Unorderable,
 )
@@ -45,6 +47,11 @@ def _problem(error: Exception) -> Problem:
             return Problem(slug, title, 422, "Some of this cannot be ordered; see errors.", errors=errors)
         case UnknownOrder():
             return not_found(detail)
+        case UnknownGuest():
+            headers = {"WWW-Authenticate": "Bearer"}
+            return Problem(ProblemType.UNAUTHENTICATED, "Who are you?", 401, detail, headers=headers)
+        case OrdersOpen():
+            return Problem(ProblemType.CONFLICT, "Orders under way", 409, detail)
         case TooLateToCancel():
             return Problem(ProblemType.TOO_LATE_TO_CANCEL, "Too late to cancel", 409, detail)
         case KeyReused():

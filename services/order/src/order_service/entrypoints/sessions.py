@@ -1,17 +1,16 @@
-"""Guests over HTTP: sign in, sign out, who am I."""
+"""Sessions over HTTP: sign in, here and elsewhere, and out."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pizzeria_chassis.openapi import problems
-from pizzeria_chassis.problems import not_found
 
 from order_service.app import OrderService
 from order_service.entrypoints.bodies import SignIn
 from order_service.entrypoints.guests import Guest
 from order_service.entrypoints.limits import Limits
-from order_service.entrypoints.views import CustomerView, SessionView
+from order_service.entrypoints.views import SessionView
 
 Bearer = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer(auto_error=False))]
 
@@ -31,6 +30,16 @@ def sessions_router(service: OrderService, limits: Limits) -> APIRouter:
         opened = await service.sessions.open(body.name, body.phone, body.email)
         return SessionView.model_validate(vars(opened))
 
+    @router.post("/sessions/rotate", status_code=201, responses=refusals)
+    async def rotate(_: Guest, bearer: Bearer) -> SessionView:
+        """Swap your token for a new one; the old one is dead at once."""
+        return SessionView.model_validate(vars(await service.sessions.rotate(bearer.credentials)))
+
+    @router.post("/me/sessions", status_code=201, dependencies=[limits.sessions], responses=refusals)
+    async def sign_in_elsewhere(guest: Guest) -> SessionView:
+        """A token of yours for another device. The oldest of more than 20 sessions ends."""
+        return SessionView.model_validate(vars(await service.sessions.open_another(guest.id)))
+
     @router.delete("/sessions/current", status_code=204, responses=refusals)
     async def sign_out(_: Guest, bearer: Bearer) -> None:
         """End this session."""
@@ -40,13 +49,5 @@ def sessions_router(service: OrderService, limits: Limits) -> APIRouter:
     async def sign_out_everywhere(guest: Guest) -> None:
         """End all of your sessions, this one too."""
         await service.sessions.close_all(guest.id)
-
-    @router.get("/me", responses=refusals)
-    async def me(guest: Guest) -> CustomerView:
-        """What is kept about you."""
-        customer = await service.sessions.profile(guest.id)
-        if customer is None:
-            raise not_found("You are not known here any more.")
-        return CustomerView.of(customer)
 
     return router

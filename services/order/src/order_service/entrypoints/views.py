@@ -9,7 +9,7 @@ from pizzeria_contracts.payloads import Priority, Size
 from pydantic import BaseModel, ConfigDict
 
 from order_service.domain.order import Cancellation, Order, PaymentStatus
-from order_service.domain.records import Customer, JourneyEntry
+from order_service.domain.records import Customer, JourneyEntry, Letter
 from order_service.domain.states import Status
 
 
@@ -95,6 +95,18 @@ class OrderView(_View):
 class OrderPage(_View):
     items: tuple[OrderView, ...]
     next: str | None
+
+
+class LetterView(_View):
+    id: str
+    order_id: str
+    kind: str
+    content: Mapping[str, object]
+    created_at: datetime
+
+    @classmethod
+    def of(cls, letter: Letter) -> "LetterView":
+        return cls.model_validate(vars(letter))
 
 
 class JourneyLine(_View):

@@ -1,6 +1,7 @@
 """What the use cases need of the world; the adapters provide it, the composition root plugs it in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -9,7 +10,7 @@ from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.menu import Menu
 
 from order_service.domain.order import Order, Step
-from order_service.domain.records import Customer, JourneyEntry, OrderFilter, Session, StoredAnswer
+from order_service.domain.records import Customer, Dossier, JourneyEntry, OrderFilter, Session, StoredAnswer
 from order_service.domain.saga import Charge, Settlement
 
 
@@ -91,12 +92,76 @@ class Customers(Protocol):
         """Write a new guest and the first session."""
         ...
 
+    async def enter_again(self, session: Session, *, most: int) -> None:
+        """Write one more session of a guest, who keeps the `most` newest. Raises UnknownGuest."""
+        ...
+
     async def session(self, token_sha256: str) -> Session | None: ...
 
-    async def customer(self, customer_id: str) -> Customer | None: ...
+    async def slide(self, token_sha256: str, idle_until: datetime) -> None:
+        """Let a session live on; nothing happens when it has ended."""
+        ...
+
+    async def rename(self, token_sha256: str, successor_sha256: str) -> Session | None:
+        """The session, known by another digest from now on; None when there is no such session."""
+        ...
 
     async def leave(self, token_sha256: str) -> None:
         """End one session; harmless when it has ended."""
         ...
 
     async def leave_everywhere(self, customer_id: str) -> None: ...
+
+
+class Profiles(Protocol):
+    """What is kept about a guest."""
+
+    async def customer(self, customer_id: str) -> Customer | None: ...
+
+    async def change(self, customer_id: str, changes: Mapping[str, str | None]) -> Customer | None:
+        """The guest with these fields changed; None when there is no such guest."""
+        ...
+
+    async def dossier(self, customer_id: str) -> Dossier | None:
+        """All of it as of one moment; None when there is no such guest."""
+        ...
+
+    async def erase(self, customer_id: str) -> None:
+        """Delete what is personal; orders stay as nobody's. Raises UnknownGuest, OrdersOpen."""
+        ...
+
+
+@dataclass(frozen=True)
+class SeenSession:
+    """A session that the lane knows: used within its idle time, and vouched for until then."""
+
+    customer_id: str
+    vouched_until: datetime
+
+
+class SessionLane(Protocol):
+    """Answers for moments who is signed in, and forgets what nobody uses. It may lose everything or be away:
+    then it knows nothing, and SQL is asked. Those that return a bool: False when it could not be told.
+    """
+
+    async def begin(self, customer_id: str) -> str:
+        """A new random token, which nobody vouches for yet."""
+        ...
+
+    async def load(self, token: str) -> SeenSession | None:
+        """What it knows of the session, whose idle time begins anew."""
+        ...
+
+    async def vouch(self, token: str, until: datetime) -> None:
+        """SQL has said that this session lives. Nothing happens when the lane has ended it."""
+        ...
+
+    def successor(self, token: str) -> str:
+        """A random token to take the place of this one."""
+        ...
+
+    async def rotate(self, token: str, successor: str) -> bool: ...
+
+    async def end(self, token: str) -> bool: ...
+
+    async def end_all(self, customer_id: str) -> bool: ...
