@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rediscore.clock import SystemClock
 from rediscore.streams import Reason
+from rediscore.streams.acks import AckBatcher
+from rediscore.streams.dead_letters import DeadLetters
+from rediscore.streams.pending import PendingList
+from rediscore.streams.work import Flaw
 from rediscore.testing import eventually
 from rediscore.testing.streams import Recorder, StreamKit
 
@@ -109,3 +114,27 @@ async def test_consumers_that_are_gone_are_forgotten_unless_they_hold_something(
     assert await forget(kit.connections, keys=[kit.stream], args=[kit.group, "me", 0]) == 1
     left = {info["name"] for info in await kit.commands.xinfo_consumers(kit.stream, kit.group)}
     assert left == {b"holds", b"me"}
+
+
+async def test_who_comes_too_late_writes_no_second_letter(kit: StreamKit) -> None:
+    """Paused beyond `min_idle` in its last attempt, while another has failed, buried and acknowledged."""
+    await kit.publish(kit.event("bad"))
+    await kit.commands.xgroup_create(kit.stream, kit.group, id="0")
+    await kit.commands.xreadgroup(kit.group, "gone", {kit.stream: ">"})
+    failures = kit.keys.key("failures", tag=kit.stream)
+    places = {"stream": kit.stream, "group": kit.group, "failures_key": failures}
+    pending = PendingList(kit.connections, consumer="reader", **places)
+    letters = DeadLetters(kit.connections, clock=SystemClock(), max_length=10, **places)
+    entries = await pending.page(None, count=10)
+    (paused,) = await pending.claim(entries, lease=None)
+    (other,) = await pending.claim(entries, lease=None)
+    flaw = Flaw(Reason.HANDLER_FAILED, "no")
+    assert await letters.write(letters.letter(other, flaw), other, None)
+    acks = AckBatcher(kit.connections, acknowledged=lambda _: None, **places)
+    acks.add(other.entry_id, failure_field=other.failure_field)
+    await acks.flush()
+    assert not await letters.write(letters.letter(paused, flaw), paused, None)
+    assert await kit.dead_length() == 1
+    # A wiped stream says nothing about how it ended: better a letter too many than none.
+    await kit.commands.delete(kit.stream)
+    assert await letters.write(letters.letter(paused, flaw), paused, None)

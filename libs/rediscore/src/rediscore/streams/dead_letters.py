@@ -82,7 +82,8 @@ class DeadLetters:
         )
 
     async def write(self, letter: DeadLetter, work: Work, lease: PartitionLease | None) -> bool:
-        """Write it unless that was done before; False then. One round trip, safe to send twice.
+        """Write it unless that was done before, or the entry has ended elsewhere; False then. One round trip,
+        safe to send twice.
 
         Raises: LeaseLost when another reader is responsible now.
         """
@@ -91,13 +92,19 @@ class DeadLetters:
         fields += ["entry", letter.entry, "time", letter.time.isoformat()]
         written = await _WRITE(
             self._connections,
-            keys=[dead_stream(self._stream), self._failures_key, lease.key if lease else self._failures_key],
+            keys=[
+                dead_stream(self._stream),
+                self._failures_key,
+                lease.key if lease else self._failures_key,
+                self._stream,
+            ],
             args=[
                 lease.token if lease else "",
                 work.failure_field,
                 mark(letter),
                 FAILURES_KEPT_MS,
                 self._max_length,
+                work.entry_id or "",
                 *fields,
             ],
         )
