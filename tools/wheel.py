@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "libs" / "rediscore"
 PLACE = ROOT / ".wheel"
 EXTRAS = "embedded,fastapi,metrics,msgpack,streams,testing"
-TOOLS = ["httpx", "jsonschema", "pytest-timeout", "pytest-xdist"]
+TOOLS = ["httpx", "jsonschema", "playwright", "pytest-timeout", "pytest-xdist", "uvicorn"]
 """What only our own tests need."""
 
 
@@ -60,7 +60,7 @@ def check(wheel: Path) -> None:
     wanted = {
         str(file.relative_to(source))
         for file in source.rglob("*")
-        if file.suffix in (".py", ".lua") or file.name == "py.typed"
+        if file.suffix in (".py", ".lua", ".html") or file.name == "py.typed"
     }
     if held != wanted:
         sys.exit(f"The wheel lacks {sorted(wanted - held)} and should not hold {sorted(held - wanted)}.")

@@ -49,6 +49,7 @@ class QueuedEntry:
 
     entry_id: str
     payload: bytes
+    state: State
     priority: str
     entered_at: datetime
     due_at: datetime

@@ -17,7 +17,7 @@ from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics, meter_of
 from rediscore.queue.entries import Claim, Done, NewEntry
 from rediscore.queue.marker import BLOCK_SECONDS, MarkerWatch
-from rediscore.queue.view import QueueView
+from rediscore.queue.operations import QueueOperations
 from rediscore.queue.wire import at, claims_of, ends, ms, pairs
 from rediscore.retry import TRANSIENT, Backoff, is_transient
 from rediscore.scripts import Argument
@@ -31,7 +31,7 @@ _OUTAGE_PAUSE = 0.2
 _SLEEP_MS = 600_000
 
 
-class PriorityQueue(QueueView):
+class PriorityQueue(QueueOperations):
     """Entries wait by rank = entry time − head start of their class; the lowest rank is taken first.
 
     Hence FIFO within a class, and nobody is overtaken by an entry that came later by more than the

@@ -51,7 +51,7 @@ class QueueView:
     async def peek(self, n: int = 10, *, state: State = "ready", skip: int = 0) -> list[QueuedEntry]:
         """Up to `n` entries of one state, without those before: in the order in which they will be taken,
         fall due or run out, or have died."""
-        return [entry_of(row) for row in await self._run("peek", state, skip, n)]
+        return [entry_of(row, state) for row in await self._run("peek", state, skip, n)]
 
     async def position(self, entry_id: str) -> int | None:
         """How many entries go before it; None when it is not ready."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rediscore.queue.entries import Claim, Done, QueuedEntry
+from rediscore.queue.entries import Claim, Done, QueuedEntry, State
 from rediscore.scripts import Argument
 
 _CLAIM_FIELDS = 6
@@ -46,12 +46,13 @@ def claims_of(reply: Sequence[Any]) -> list[Claim]:
     ]
 
 
-def entry_of(row: Sequence[Any]) -> QueuedEntry:
+def entry_of(row: Sequence[Any], state: State) -> QueuedEntry:
     """One row of what `peek.lua` answers."""
     entry_id, payload, priority, entered, due, failures, recoveries, owner, reason = row
     return QueuedEntry(
         entry_id=entry_id.decode(),
         payload=payload,
+        state=state,
         priority=priority.decode(),
         entered_at=at(entered),
         due_at=at(due),

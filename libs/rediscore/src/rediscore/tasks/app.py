@@ -1,7 +1,6 @@
 """The tasks of one application: declared here, queued here."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -15,6 +14,8 @@ from rediscore.pubsub import LiveChannels
 from rediscore.queue import PriorityQueue
 from rediscore.tasks.handle import TaskHandle
 from rediscore.tasks.options import Retry
+from rediscore.tasks.periodic import Every, Periodic, Schedule
+from rediscore.tasks.presence import Presence
 from rediscore.tasks.task import Policy, Task
 
 P = ParamSpec("P")
@@ -25,14 +26,6 @@ PRIORITIES: Final = {
     "standard": timedelta(minutes=10),
     "high": timedelta(minutes=20),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Periodic:
-    """A task that is called every so often, once in the fleet."""
-
-    task: Task[..., Any]
-    every: timedelta
 
 
 class Tasks:
@@ -66,11 +59,15 @@ class Tasks:
         metrics: Metrics | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self.name = name
         self.connections = connections
         self.keys = keys
         self.clock = clock or SystemClock()
         self.channels = LiveChannels(connections)
         self.lease = lease
+        self.metrics = metrics
+        self.cancellations = keys.key("tasks", "cancellations", tag=f"{keys.prefix}:{name}")
+        """Channel on which workers hear that something was cancelled."""
         self.meter = meter_of(metrics, "tasks", name)
         self.queue = PriorityQueue(
             connections,
@@ -85,7 +82,9 @@ class Tasks:
         )
         self.registered: dict[str, Task[..., Any]] = {}
         self.schedule: list[Periodic] = []
-        self._classes = frozenset(priorities)
+        self.presence = Presence(connections, name, keys)
+        self.priorities = sorted(priorities, key=priorities.__getitem__, reverse=True)
+        """The classes, best first."""
 
     def task(
         self,
@@ -95,7 +94,8 @@ class Tasks:
         retry: Retry | None = None,
         timeout: timedelta = timedelta(minutes=1),
         keep_result: bool = False,
-        every: timedelta | None = None,
+        every: timedelta | Schedule | None = None,
+        show_arguments: bool = False,
     ) -> Callable[[Callable[P, Any]], Task[P, Any]]:
         """Declare a task: a coroutine function, or a plain one, which a worker runs in a thread.
 
@@ -105,23 +105,26 @@ class Tasks:
             timeout: of one attempt. A thread cannot be stopped: a plain function that takes longer is
                 given up, and goes on beside its repetition.
             keep_result: keep what it returns for `TaskHandle.result`.
-            every: call it by itself so often, without arguments, once for all workers together.
+            every: call it by itself so often, or by this schedule (`Daily`), without arguments, once for all
+                workers together.
+            show_arguments: operators may see them (`rediscore.tasks.fastapi`); not for personal data.
         """
-        if priority not in self._classes:
-            raise ValueError(f"No class {priority!r}: there are {', '.join(sorted(self._classes))}.")
+        if priority not in self.priorities:
+            raise ValueError(f"No class {priority!r}: there are {', '.join(self.priorities)}.")
 
         def declare(function: Callable[P, Any]) -> Task[P, Any]:
             task: Task[P, Any] = Task(
                 self,
                 name or function.__name__,
                 function,
-                Policy(priority, retry or Retry(), timeout, keep_result),
+                Policy(priority, retry or Retry(), timeout, keep_result, show_arguments),
             )
             if task.name in self.registered:
                 raise ValueError(f"There is a task {task.name!r} already; give one of them a name=.")
             self.registered[task.name] = task
             if every is not None:
-                self.schedule.append(Periodic(task, every))
+                schedule = Every(every) if isinstance(every, timedelta) else every
+                self.schedule.append(Periodic(task, schedule))
             return task
 
         return declare
@@ -129,6 +132,22 @@ class Tasks:
     def handle(self, task_id: str) -> TaskHandle[Any]:
         """The handle of a call made elsewhere."""
         return TaskHandle(self, task_id, TypeAdapter(Any))
+
+    def shows_arguments(self, name: str) -> bool:
+        """Whether operators may see the arguments of this task."""
+        task = self.registered.get(name)
+        return task is not None and task.policy.show_arguments
+
+    async def cancel(self, task_id: str) -> bool:
+        """Take a call out, whatever its state. A worker that runs it is told, and the run is cancelled, at
+        the latest at its next heartbeat, a third of the lease.
+
+        Returns: False when it is over already, or was never there. Two round trips.
+        """
+        if not await self.queue.remove(task_id):
+            return False
+        await self.channels.notify(self.cancellations, {})
+        return True
 
     async def aclose(self) -> None:
         """Stop listening for results. The connections are not ours to close."""

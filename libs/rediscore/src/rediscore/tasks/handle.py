@@ -50,8 +50,5 @@ class TaskHandle(Generic[R]):
             raise ResultTimeout(f"No result of task {self.id} within {timeout.total_seconds()} s.") from None
 
     async def cancel(self) -> bool:
-        """Take it out. A worker that runs it is told at its next heartbeat, and the run is cancelled.
-
-        Returns: False when it is over already. One round trip.
-        """
-        return await self._app.queue.remove(self.id)
+        """See `Tasks.cancel`."""
+        return await self._app.cancel(self.id)

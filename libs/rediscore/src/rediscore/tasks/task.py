@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 from uuid import uuid4
 
-from pydantic import TypeAdapter, validate_call
+from pydantic import ConfigDict, TypeAdapter, validate_call
 
+from rediscore.metrics import meter_of
 from rediscore.queue import NewEntry
 from rediscore.tasks.handle import TaskHandle
 from rediscore.tasks.message import Message
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_ANYTHING: Final = (inspect.Parameter.empty, Any)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -30,6 +33,7 @@ class Policy:
     retry: Retry
     timeout: timedelta
     keep_result: bool
+    show_arguments: bool = False
 
 
 class Task(Generic[P, R]):
@@ -42,8 +46,15 @@ class Task(Generic[P, R]):
         self.function = function
         self.policy = policy
         self.is_async = inspect.iscoroutinefunction(function)
-        self.validated = validate_call(function)
-        returns = inspect.signature(function, eval_str=True).return_annotation
+        self.timeout_seconds = policy.timeout.total_seconds()
+        self.meter = meter_of(app.metrics, "task", f"{app.name}.{name}")
+        self._signature = inspect.signature(function, eval_str=True)
+        self.call: Callable[..., Any] = function
+        """What a worker calls: the function, behind the conversion of its arguments where it names types."""
+        if any(one.annotation not in _ANYTHING for one in self._signature.parameters.values()):
+            # Errors are kept, and shown: they must not quote the arguments.
+            self.call = validate_call(config=ConfigDict(hide_input_in_errors=True))(function)
+        returns = self._signature.return_annotation
         self.result_type: TypeAdapter[R] = TypeAdapter(Any if returns is inspect.Signature.empty else returns)
         update_wrapper(self, function)
 
@@ -78,7 +89,7 @@ class Task(Generic[P, R]):
         Raises: QueueFull; TypeError for wrong arguments and such as JSON cannot carry; ValueError for a
             naive time.
         """
-        inspect.signature(self.function).bind(*args, **(kwargs or {}))
+        self._signature.bind(*args, **(kwargs or {}))
         entry = self.entry(
             Message(self.name, list(args), dict(kwargs or {}), self._moment(expires, "expires")),
             delay=self._delay(countdown, eta),

@@ -2,26 +2,35 @@
 
 import asyncio
 import contextlib
+import contextvars
 import logging
-import traceback
-from collections.abc import Coroutine
-from datetime import timedelta
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from rediscore.errors import StaleLease
 from rediscore.queue import Claim, Done
 from rediscore.queue.priority_queue import AT_ONCE
-from rediscore.tasks.app import Periodic, Tasks
-from rediscore.tasks.message import Message, failure, result_of
+from rediscore.tasks.app import Tasks
+from rediscore.tasks.attempt import Attempt, enter, reason_of, unpack
+from rediscore.tasks.custody import Custody
+from rediscore.tasks.message import failure, result_of
+from rediscore.tasks.periodic import call_on_time
+from rediscore.tasks.presence import Ends, Outcome, tell, this_process
+from rediscore.tasks.settling import OUTAGE_PAUSE, Settling
+from rediscore.tasks.task import Task
 
 log = logging.getLogger(__name__)
 
 _WAIT: Final = timedelta(seconds=5)
-_OUTAGE_PAUSE: Final = 0.5
-_LAST_LINES: Final = 1500
+_MOST_THREADS: Final = 32
 
 
 class Worker:
@@ -32,6 +41,12 @@ class Worker:
     acknowledged together with the next claim, so a busy worker makes one round trip for many tasks.
 
     Args:
+        concurrency: coroutine functions at once.
+        prefetch: calls that it takes beyond that, so that the next is at hand when one ends. They are
+            out of reach for other workers, and better ones that come later wait for them; given back at
+            once when it stops.
+        threads: plain functions at once, each in a thread; those beyond wait for one, within their
+            time-out. 32 or `concurrency` unless given, whichever is less.
         grace: seconds that running tasks have to end when the worker is stopped; then they are cancelled
             and given back at once.
         name: of this worker, as the pages show it.
@@ -42,18 +57,29 @@ class Worker:
         tasks: Tasks,
         *,
         concurrency: int = 50,
+        prefetch: int = 0,
+        threads: int | None = None,
         grace: timedelta = timedelta(seconds=20),
         name: str | None = None,
     ) -> None:
-        if not 1 <= concurrency <= AT_ONCE:
-            raise ValueError(f"A worker needs a concurrency of 1 to {AT_ONCE}.")
+        if concurrency < 1 or prefetch < 0 or concurrency + prefetch > AT_ONCE:
+            raise ValueError(f"A worker needs concurrency >= 1, prefetch >= 0, together at most {AT_ONCE}.")
+        if threads is not None and threads < 1:
+            raise ValueError("A worker needs threads >= 1.")
         self.name = name or f"worker-{uuid4().hex[:8]}"
         self._tasks = tasks
         self._queue = tasks.queue
         self._concurrency = concurrency
+        self._prefetch = prefetch
         self._grace = grace.total_seconds()
-        self._running: dict[asyncio.Task[None], Claim] = {}
-        self._ended: list[Claim | Done] = []
+        self._threads = ThreadPoolExecutor(threads or min(concurrency, _MOST_THREADS), "task")
+        self._meter = tasks.meter
+        self._custody = Custody(tasks.queue, tasks.lease, tasks.meter)
+        self._settling = Settling(tasks.queue, tasks.meter)
+        self._ends = Ends(self.name)
+        self._started = time.time()
+        self._running: set[Attempt] = set()
+        self._waiting: deque[Attempt] = deque()
         self._change = asyncio.Event()
         self._stopping = asyncio.Event()
         tasks.meter.gauge("running", lambda: len(self._running))
@@ -65,53 +91,61 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`. Cancelled, it gives back what it runs."""
+        self._loop = asyncio.get_running_loop()
         helpers = [
-            asyncio.create_task(self._keep_leases(), name="task-leases"),
-            asyncio.create_task(self._acknowledge(), name="task-acks"),
-            *(asyncio.create_task(self._call_every(periodic)) for periodic in self._tasks.schedule),
+            asyncio.create_task(self._custody.keep(), name="task-leases"),
+            asyncio.create_task(self._settling.acknowledge(), name="task-acks"),
+            asyncio.create_task(self._hear_cancellations(), name="task-cancellations"),
+            asyncio.create_task(tell(self._tasks.presence, self.name, self._words, self._ends)),
+            *(asyncio.create_task(call_on_time(self._tasks, periodic)) for periodic in self._tasks.schedule),
         ]
         try:
             await self._take_while_wanted()
+            await self._give_back(list(self._waiting))
             if self._running:
-                await asyncio.wait(self._running, timeout=self._grace)
+                running = [attempt.running for attempt in self._running if attempt.running is not None]
+                await asyncio.wait(running, timeout=self._grace)
         finally:
-            await self._give_back()
+            await self._give_back([*self._waiting, *self._running])
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-            await self._flush()
+            await self._settling.flush()
+            self._custody.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _take_while_wanted(self) -> None:
         while not self._stopping.is_set():
-            free = self._concurrency - len(self._running)
-            if free == 0:
+            wanted = self._concurrency + self._prefetch - len(self._running) - len(self._waiting)
+            if len(self._running) == self._concurrency and wanted <= self._prefetch // 2:
                 self._change.clear()
                 await self._change.wait()
                 await asyncio.sleep(0)  # those that end in the same turn are replaced together
                 continue
             try:
-                claims = await self._next(free)
+                claims = await self._next(wanted)
             except (RedisError, OSError) as error:
                 log.warning("tasks_not_claimed", extra={"error": type(error).__name__})
-                await self._pause(_OUTAGE_PAUSE)
+                await self._pause(OUTAGE_PAUSE)
                 continue
             for claim in claims:
-                self._start(claim)
+                attempt = self._custody.held[claim.token] = Attempt(claim)
+                self._waiting.append(attempt)
+            self._start_next()
             await asyncio.sleep(0)
 
-    async def _next(self, free: int) -> list[Claim]:
+    async def _next(self, wanted: int) -> list[Claim]:
         """Claims for the free places, waiting for the first; none when told to stop."""
-        ended, self._ended = self._ended, []
-        if ended:
-            # What has ended must not wait for new work.
+        # What has ended must not wait for new work.
+        if ended := self._settling.take():
             try:
-                claims = await self._queue.claim_many(self.name, free, done=ended)
+                claims = await self._queue.claim_many(self.name, wanted, done=ended)
             except (RedisError, OSError):
-                self._ended += ended
+                self._settling.put_back(ended)
                 raise
             if claims:
                 return claims
-        taking = asyncio.create_task(self._queue.claim_many(self.name, free, wait=_WAIT))
+        taking = asyncio.create_task(self._queue.claim_many(self.name, wanted, wait=_WAIT))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,151 +156,126 @@ class Worker:
             stopping.cancel()
             await asyncio.wait({taking, stopping})
 
-    def _start(self, claim: Claim) -> None:
-        running = asyncio.create_task(self._run(claim))
-        self._running[running] = claim
-        running.add_done_callback(self._ended_running)
+    def _start_next(self) -> None:
+        while self._waiting and len(self._running) < self._concurrency:
+            attempt = self._waiting.popleft()
+            if attempt.lost:
+                self._custody.held.pop(attempt.claim.token, None)
+                continue
+            self._running.add(attempt)
+            attempt.running = self._loop.create_task(self._run(attempt))
 
-    def _ended_running(self, running: asyncio.Task[None]) -> None:
-        self._running.pop(running, None)
-        if not running.cancelled() and (error := running.exception()) is not None:
-            log.error("task_not_ended", exc_info=error)  # its lease runs out, and it comes again
-        self._change.set()
-
-    async def _run(self, claim: Claim) -> None:
+    async def _run(self, attempt: Attempt) -> None:
         """One attempt, to its end in the queue."""
-        counts = self._tasks.meter.counts
         try:
-            message = Message.decode(claim.payload)
+            if not (attempt.lost or attempt.returned):
+                attempt.began = self._loop.time()
+                await self._attempt(attempt)
+        except Exception:
+            log.exception("task_not_ended")  # its lease runs out, and it comes again
+        finally:
+            self._running.discard(attempt)
+            self._custody.held.pop(attempt.claim.token, None)
+            if self._waiting and not self._stopping.is_set():
+                self._start_next()
+            self._change.set()
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        claim = attempt.claim
+        try:
+            name, args, kwargs, expires = unpack(claim.payload)
         except ValueError as error:
-            await self._dead(claim, f"Unreadable: {error}")
+            await self._dead(attempt, "", f"Unreadable: {error}")
             return
-        task = self._tasks.registered.get(message.task)
+        task = self._tasks.registered.get(name)
         if task is None:
-            await self._dead(claim, f"No task {message.task!r} is known to this worker.")
+            await self._dead(attempt, name, f"No task {name!r} is known to this worker.")
             return
-        if message.expires_at is not None and self._tasks.clock.now() >= message.expires_at:
-            counts["expired"] += 1
-            self._end(Done(claim, failure("expired", f"Not taken before {message.expires_at.isoformat()}.")))
+        if expires is not None and self._tasks.clock.now().timestamp() >= expires:
+            reason = f"Not taken before {datetime.fromtimestamp(expires, UTC).isoformat()}."
+            self._settling.end(Done(claim, failure("expired", reason)))
+            self._ended(attempt, task.name, "expired", reason)
             return
-        retry = task.policy.retry
+        attempt.task = task
+        enter(attempt)
+        self._custody.watch(attempt, attempt.began + task.timeout_seconds)
         try:
-            async with asyncio.timeout(task.policy.timeout.total_seconds()):
-                if task.is_async:
-                    value = await task.validated(*message.args, **message.kwargs)
-                else:
-                    value = await asyncio.to_thread(task.validated, *message.args, **message.kwargs)
-            result = result_of(value) if task.policy.keep_result else None
-        except Exception as error:  # noqa: BLE001  whatever a task raises is kept as its reason
-            counts["failed"] += 1
-            reason = _reason(error)
-            if isinstance(error, retry.on) and claim.attempt < retry.max_attempts:
-                pause = timedelta(seconds=retry.backoff.delay(claim.attempt))
-                await self._settle(
-                    self._queue.nack(
-                        claim.entry_id,
-                        claim.token,
-                        delay=pause,
-                        reason=reason,
-                        max_attempts=retry.max_attempts,
-                    )
-                )
+            if task.is_async:
+                value = await task.call(*args, **kwargs)
             else:
-                await self._dead(claim, reason)
+                value = await self._in_thread(task, args, kwargs)
+            result = result_of(value) if task.policy.keep_result else None
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001  kept as its reason
+            await self._failed(attempt, task, error)
             return
-        counts["succeeded"] += 1
-        self._end(claim if result is None else Done(claim, result))
-
-    def _end(self, end: Claim | Done) -> None:
-        self._ended.append(end)
-        self._change.set()
-
-    async def _dead(self, claim: Claim, reason: str) -> None:
-        self._tasks.meter.counts["dead"] += 1
-        result = failure("dead", reason.splitlines()[0] if reason else "")
-        await self._settle(
-            self._queue.nack(claim.entry_id, claim.token, reason=reason, max_attempts=1, result=result)
-        )
-
-    async def _settle(self, verb: Coroutine[Any, Any, object]) -> None:
-        try:
-            await verb
-        except StaleLease:
-            self._tasks.meter.counts["lease_lost"] += 1
-        except (RedisError, OSError) as error:
-            # The lease runs out, and the task comes again.
-            log.warning("task_failure_not_recorded", extra={"error": type(error).__name__})
-
-    async def _acknowledge(self) -> None:
-        """Acknowledge what has ended while the claims wait for new work."""
-        while True:
-            if not self._ended:
-                self._change.clear()
-                await self._change.wait()
-            await asyncio.sleep(0)  # a claim that is about to be made takes them along
-            await self._flush()
-
-    async def _flush(self) -> None:
-        ended, self._ended = self._ended, []
-        if not ended:
+        if attempt.lost:
+            self._ended(attempt, task.name, "cancelled", "")
             return
-        try:
-            acked = await self._queue.ack_many(ended)
-        except (RedisError, OSError) as error:
-            self._ended += ended  # safe to send again
-            log.warning("tasks_not_acknowledged", extra={"error": type(error).__name__})
-            await self._pause(_OUTAGE_PAUSE)
+        self._settling.end(claim if result is None else Done(claim, result))
+        self._ended(attempt, task.name, "succeeded", "")
+
+    async def _in_thread(self, task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        context = contextvars.copy_context()
+        call = partial(context.run, task.call, *args, **kwargs)
+        return await self._loop.run_in_executor(self._threads, call)
+
+    async def _failed(self, attempt: Attempt, task: Task[..., Any], error: BaseException) -> None:
+        if attempt.lost:
+            self._ended(attempt, task.name, "cancelled", "")
             return
-        self._tasks.meter.counts["lease_lost"] += acked.count(False)
+        if attempt.returned:
+            return
+        if attempt.timed_out:
+            late = TimeoutError(f"It took longer than {task.timeout_seconds:g} s.")
+            late.__cause__ = error
+            error = late
+        reason = reason_of(error)
+        retry = task.policy.retry
+        if isinstance(error, retry.on) and attempt.claim.attempt < retry.max_attempts:
+            self._ended(attempt, task.name, "failed", reason)
+            await self._settling.retry(attempt.claim, retry, reason)
+        else:
+            await self._dead(attempt, task.name, reason)
 
-    async def _keep_leases(self) -> None:
-        """Renew every third of a lease; cancel what is no longer ours."""
-        while True:
-            await asyncio.sleep(self._tasks.lease.total_seconds() / 3)
-            held = dict(self._running)
-            try:
-                kept = await self._queue.extend_many(list(held.values()))
-            except (RedisError, OSError) as error:
-                log.warning("task_leases_not_renewed", extra={"error": type(error).__name__})
-                continue
-            for (running, _), is_held in zip(held.items(), kept, strict=True):
-                if not is_held and running in self._running:
-                    self._tasks.meter.counts["lease_lost"] += 1
-                    running.cancel()
+    async def _dead(self, attempt: Attempt, name: str, reason: str) -> None:
+        self._ended(attempt, name, "dead", reason)
+        await self._settling.dead(attempt.claim, reason)
 
-    async def _give_back(self) -> None:
-        """Cancel what still runs, and let others have it at once."""
-        left = dict(self._running)
-        for running in left:
-            running.cancel()
-        if left:
-            await asyncio.wait(left)
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                async with asyncio.timeout(2):
-                    await self._queue.release_many(list(left.values()))
+    def _ended(self, attempt: Attempt, name: str, outcome: Outcome, reason: str) -> None:
+        seconds = self._loop.time() - attempt.began
+        self._meter.counts[outcome] += 1
+        task = attempt.task
+        if task is not None:
+            task.meter.counts[outcome] += 1
+            task.meter.timings["run"].observe(seconds)
+        claim = attempt.claim
+        self._ends.add(claim.entry_id, name, outcome, seconds, claim.attempt, reason.partition("\n")[0])
 
-    async def _call_every(self, periodic: Periodic) -> None:
-        """Put in the call of each period; its id is the period's, so many workers put in one."""
-        every = periodic.every.total_seconds()
-        while True:
-            now = self._tasks.clock.now().timestamp()
-            period = int(now // every)
-            try:
-                await periodic.task.apply_async(task_id=f"{periodic.task.name}@{period}")
-            except (RedisError, OSError) as error:
-                log.warning("task_not_scheduled", extra={"error": type(error).__name__})
-                await self._tasks.clock.sleep(_OUTAGE_PAUSE)
-                continue
-            await self._tasks.clock.sleep((period + 1) * every - now)
+    async def _give_back(self, attempts: Sequence[Attempt]) -> None:
+        self._waiting.clear()
+        await self._custody.give_back(attempts)
+
+    async def _hear_cancellations(self) -> None:
+        # A hint only: leases say what is ours.
+        async with aclosing(self._tasks.channels.listen(self._tasks.cancellations)) as hints:
+            async for _ in hints:
+                self._custody.renew_soon()
+
+    def _words(self) -> dict[str, Any]:
+        """What this worker says of itself."""
+        now, clock = time.time(), self._loop.time()
+        return this_process() | {
+            "started_ms": int(self._started * 1000),
+            "concurrency": self._concurrency,
+            "running": {
+                attempt.claim.entry_id: int((now - clock + attempt.began) * 1000)
+                for attempt in self._running
+                if attempt.began
+            },
+            "counts": dict(self._meter.counts),
+        }
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-
-
-def _reason(error: BaseException) -> str:
-    """The error in one line, then where it came from."""
-    told = str(error)
-    first = f"{type(error).__name__}: {told}" if told else type(error).__name__
-    return first + "\n" + "".join(traceback.format_exception(error))[-_LAST_LINES:]
