@@ -17,7 +17,7 @@ async def test_hastened_a_delayed_entry_is_ready_now_and_stands_behind_what_was_
     timed: PriorityQueue, now: ServerTime
 ) -> None:
     await timed.add("waits")
-    now.advance(1)
+    now.advance(seconds=1)
     await timed.add("late", delay=HOUR)
 
     assert await timed.hasten("late")
@@ -25,7 +25,7 @@ async def test_hastened_a_delayed_entry_is_ready_now_and_stands_behind_what_was_
 
     assert [entry.entry_id for entry in await timed.peek()] == ["waits", "late"]
     assert (await timed.stats()).oldest_age_seconds == 1
-    now.advance(1)
+    now.advance(seconds=1)
     await timed.add("newer")
     assert await timed.position("late") == 1
 
@@ -35,7 +35,7 @@ async def test_hastened_a_failed_entry_keeps_its_old_place(timed: PriorityQueue,
     claim = await timed.claim("worker")
     assert claim is not None
     await timed.nack("old", claim.token, delay=HOUR)
-    now.advance(5)
+    now.advance(seconds=5)
     await timed.add("newer")
 
     assert await timed.hasten("old")
