@@ -8,7 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from kitchen_service.adapters.dispatch import queue_name
 from kitchen_service.adapters.tables import tickets
+from kitchen_service.domain.station import Skill
 from kitchen_service.domain.ticket import HEAD_START
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.ids import new_id
@@ -27,7 +29,9 @@ HERE = Path(__file__).parent
 
 def queue_of(kitchens: Kitchens) -> PriorityQueue:
     head_start = {priority.value: start for priority, start in HEAD_START.items()}
-    return PriorityQueue(kitchens.connections, "dispatch", keys=KeySpace("kitchen"), head_start=head_start)
+    return PriorityQueue(
+        kitchens.connections, queue_name(Skill.OVEN), keys=KeySpace("kitchen"), head_start=head_start
+    )
 
 
 async def ready(client: httpx.AsyncClient) -> int:

@@ -9,6 +9,7 @@ from pizzeria_contracts.events import KITCHEN_PAYLOADS, Payload
 from kitchen_service.adapters.views import Views
 from kitchen_service.use_cases.abandon_tickets import AbandonTickets
 from kitchen_service.use_cases.accept_order import AcceptOrder
+from kitchen_service.use_cases.arrange_station import ArrangeStation
 from kitchen_service.use_cases.cancel_order import CancelOrder
 from kitchen_service.use_cases.claim_ticket import ClaimTicket
 from kitchen_service.use_cases.complete_ticket import CompleteTicket
@@ -24,6 +25,7 @@ from kitchen_service.use_cases.sweep import Sweep
 class Commands:
     """What stations, drivers and managers ask over HTTP."""
 
+    arrange_station: ArrangeStation
     claim_ticket: ClaimTicket
     extend_lease: ExtendLease
     complete_ticket: CompleteTicket

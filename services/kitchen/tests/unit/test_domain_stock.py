@@ -1,12 +1,11 @@
 """Stock, recipes and the estimate: arithmetic that must hold for every input."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kitchen_service.domain.errors import OutOfStock
-from kitchen_service.domain.estimate import TYPICAL_COOKING, ready_at, typical_cooking
 from kitchen_service.domain.recipes import RECIPES, needed_for, recipe_for
 from kitchen_service.domain.stock import MovementKind, Stock, short_of, total
 from kitchen_service.domain.ticket import Pizza, Size
@@ -74,27 +73,3 @@ def test_the_menu_says_what_goes_in_and_our_recipe_how_much() -> None:
 
 def test_parts_are_summed_per_ingredient() -> None:
     assert total([{"dough": 1}, {"dough": 2, "basil": 1}]) == {"dough": 3, "basil": 1}
-
-
-work = st.integers(0, 500)
-
-
-@given(work, st.integers(1, 500), st.integers(1, 20), st.integers(1, 900))
-def test_the_estimate_grows_with_the_work_and_shrinks_with_places(
-    ahead: int, own: int, places: int, seconds: int
-) -> None:
-    cooking = timedelta(seconds=seconds)
-
-    def guess(*, ahead: int = ahead, own: int = own, places: int = places) -> datetime:
-        return ready_at(start=NOW, ahead=ahead, own=own, places=places, cooking=cooking)
-
-    assert guess() >= NOW + cooking
-    assert guess(ahead=ahead + 1) >= guess()
-    assert guess(own=own + places) == guess() + cooking
-    assert guess(places=places + 1) <= guess()
-
-
-def test_one_pizza_in_an_empty_kitchen_takes_what_one_pizza_takes() -> None:
-    assert ready_at(start=NOW, ahead=0, own=1, places=8, cooking=TYPICAL_COOKING) == NOW + TYPICAL_COOKING
-    assert typical_cooking([]) == TYPICAL_COOKING
-    assert typical_cooking([timedelta(seconds=2), timedelta(seconds=4)]) == timedelta(seconds=3)

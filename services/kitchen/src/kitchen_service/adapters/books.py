@@ -8,14 +8,14 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import Payload
 from rediscore.clock import Clock
-from sqlalchemy import Select, func, select
+from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kitchen_service.adapters.orders import SqlOrders
 from kitchen_service.adapters.pantry import SqlPantry, SqlRecipes
 from kitchen_service.adapters.tables import stations
 from kitchen_service.adapters.tickets import SqlTickets
-from kitchen_service.domain.station import Station
+from kitchen_service.domain.station import Skill, Station
 
 T = TypeVar("T")
 
@@ -30,13 +30,34 @@ class SqlStations:
     async def lock(self, station_id: str) -> Station | None:
         return await self._one(select(stations).where(stations.c.id == station_id).with_for_update())
 
-    async def places(self) -> int:
-        query = select(func.coalesce(func.sum(stations.c.capacity), 0))
-        return int((await self._session.execute(query)).scalar_one())
+    async def all(self) -> list[Station]:
+        return [station_from(row) for row in await self._session.execute(select(stations))]
+
+    async def save(self, station: Station) -> None:
+        values = {
+            "id": station.id,
+            "capacity": station.capacity,
+            "skills": sorted(station.skills),
+            "open": station.open,
+            "seen_at": station.seen_at,
+        }
+        known = await self.get(station.id)
+        write = insert(stations) if known is None else update(stations).where(stations.c.id == station.id)
+        await self._session.execute(write.values(values))
 
     async def _one(self, query: Select[Any]) -> Station | None:
         row = (await self._session.execute(query)).one_or_none()
-        return None if row is None else Station(id=row.id, capacity=row.capacity)
+        return None if row is None else station_from(row)
+
+
+def station_from(row: Row[Any]) -> Station:
+    return Station(
+        id=row.id,
+        capacity=row.capacity,
+        skills=frozenset(map(Skill, row.skills)),
+        open=row.open,
+        seen_at=row.seen_at,
+    )
 
 
 class SqlBooks:

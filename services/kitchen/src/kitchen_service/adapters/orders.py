@@ -1,5 +1,6 @@
 """Orders in SQL."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, insert, select, update
@@ -28,6 +29,15 @@ class SqlOrders:
         row = (await self._session.execute(query)).one_or_none()
         return None if row is None else order_from(row)
 
+    async def last_estimates(self, limit: int) -> list[tuple[datetime, datetime]]:
+        query = (
+            select(orders.c.estimated_ready_at, orders.c.ready_at)
+            .where(orders.c.ready_at.is_not(None), orders.c.estimated_ready_at.is_not(None))
+            .order_by(orders.c.ready_at.desc())
+            .limit(limit)
+        )
+        return [(estimated, ready) for estimated, ready in await self._session.execute(query)]
+
     async def add(self, order: KitchenOrder) -> None:
         await self._session.execute(insert(orders).values(_values(order)))
 
@@ -40,6 +50,7 @@ def order_from(row: Row[Any]) -> KitchenOrder:
         id=row.id,
         status=OrderStatus(row.status),
         created_at=row.created_at,
+        estimated_ready_at=row.estimated_ready_at,
         driver_id=row.driver_id,
         ready_at=row.ready_at,
         departed_at=row.departed_at,
@@ -52,6 +63,7 @@ def _values(order: KitchenOrder) -> dict[str, Any]:
         "id": order.id,
         "status": order.status.value,
         "created_at": order.created_at,
+        "estimated_ready_at": order.estimated_ready_at,
         "driver_id": order.driver_id,
         "ready_at": order.ready_at,
         "departed_at": order.departed_at,

@@ -6,6 +6,7 @@ from pizzeria_chassis.columns import BigId, UtcDateTime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -27,6 +28,7 @@ orders: Final = Table(
     Column("id", String(36), nullable=False),
     Column("status", String(12), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("estimated_ready_at", UtcDateTime),
     Column("driver_id", String(100)),
     Column("ready_at", UtcDateTime),
     Column("departed_at", UtcDateTime),
@@ -40,6 +42,9 @@ stations: Final = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("capacity", Integer, CheckConstraint("capacity > 0", name="ck_station_capacity"), nullable=False),
+    Column("skills", JSON, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("seen_at", UtcDateTime),
 )
 
 tickets: Final = Table(
@@ -51,6 +56,7 @@ tickets: Final = Table(
     Column("size", String(10), nullable=False),
     Column("toppings", JSON, nullable=False),
     Column("priority", String(10), nullable=False),
+    Column("skill", String(10), nullable=False),
     Column("ingredients", JSON, nullable=False),  # portions reserved for it
     Column("created_at", UtcDateTime, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from kitchen_service.adapters.tables import orders, ticket_history, tickets
 from kitchen_service.domain.history import TicketLine
 from kitchen_service.domain.kitchen_order import GONE
+from kitchen_service.domain.station import Skill
 from kitchen_service.domain.ticket import UNFINISHED, Pizza, Priority, Size, Ticket, TicketStatus
 
 _CHANGING = (
@@ -76,8 +77,13 @@ class SqlTickets:
     async def held_by(self, station_id: str, now: datetime) -> int:
         return await self._count(tickets.c.station_id == station_id, held(now))
 
-    async def unfinished_up_to(self, rank: datetime) -> int:
-        return await self._count(tickets.c.status.in_(UNFINISHED), tickets.c.rank <= rank)
+    async def unfinished_up_to(self, rank: datetime) -> dict[Skill, int]:
+        query = (
+            select(tickets.c.skill, func.count())
+            .where(tickets.c.status.in_(UNFINISHED), tickets.c.rank <= rank)
+            .group_by(tickets.c.skill)
+        )
+        return {Skill(skill): count for skill, count in await self._session.execute(query)}
 
     async def last_cooking_times(self, limit: int) -> list[timedelta]:
         query = (
@@ -116,6 +122,7 @@ def ticket_from(row: Row[Any]) -> Ticket:
         order_id=row.order_id,
         pizza=Pizza(pizza_id=row.pizza_id, size=Size(row.size), toppings=tuple(row.toppings)),
         priority=Priority(row.priority),
+        skill=Skill(row.skill),
         ingredients=row.ingredients,
         created_at=row.created_at,
         due_at=row.due_at,
@@ -155,6 +162,7 @@ def _values(ticket: Ticket) -> dict[str, Any]:
         "size": ticket.pizza.size.value,
         "toppings": list(ticket.pizza.toppings),
         "priority": ticket.priority.value,
+        "skill": ticket.skill.value,
         "ingredients": dict(ticket.ingredients),
         "created_at": ticket.created_at,
         "due_at": ticket.due_at,

@@ -10,20 +10,27 @@ from pizzeria_chassis.database import Database
 from rediscore.clock import Clock
 from sqlalchemy import ColumnElement, Row, Select, literal, select, tuple_
 
-from kitchen_service.adapters.books import SqlBooks
-from kitchen_service.adapters.orders import order_from
+from kitchen_service.adapters.books import SqlBooks, station_from
+from kitchen_service.adapters.orders import SqlOrders, order_from
 from kitchen_service.adapters.pantry import stock_from
-from kitchen_service.adapters.tables import orders, stations, stock, ticket_history, tickets
+from kitchen_service.adapters.tables import orders, recipes, stations, stock, ticket_history, tickets
 from kitchen_service.adapters.tickets import held, ticket_from
-from kitchen_service.domain.estimate import typical_cooking
+from kitchen_service.domain.estimate import MEASURED, Accuracy, accuracy, at_work, typical_cooking
 from kitchen_service.domain.kitchen_order import KitchenOrder, OrderStatus
+from kitchen_service.domain.recipes import RECIPES, Recipe, recipe_for
 from kitchen_service.domain.station import Station
 from kitchen_service.domain.stock import Stock
 from kitchen_service.domain.ticket import Ticket, TicketStatus
-from kitchen_service.use_cases.accept_order import MEASURED
+
+Promised = tuple[Ticket, datetime | None]
+"""A ticket, and when its guest was told that the order would be ready."""
 
 Mark = tuple[datetime, str]
 """Where a page ends: the time that it is sorted by, and the id."""
+
+
+ESTIMATES = 100
+"""The error of the estimates is the mean over so many orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +48,36 @@ class Views:
         self._database = database
         self._clock = clock
 
-    async def queue(self, limit: int, after: Mark | None) -> list[Ticket]:
+    async def queue(self, limit: int, after: Mark | None) -> list[Promised]:
         """Waiting tickets, the next to be cooked first."""
-        query = select(tickets).where(tickets.c.status == TicketStatus.QUEUED)
+        query = _promised().where(tickets.c.status == TicketStatus.QUEUED)
         return [
-            ticket_from(row) for row in await self._page(query, tickets.c.rank, tickets.c.id, limit, after)
+            (ticket_from(row), row.estimated_ready_at)
+            for row in await self._page(query, tickets.c.rank, tickets.c.id, limit, after)
         ]
 
-    async def stations(self) -> list[tuple[Station, list[Ticket]]]:
+    async def stations(self) -> list[tuple[Station, list[Promised]]]:
         """All stations with what they hold now."""
         async with self._database.read() as session:
-            rows = await session.execute(
-                select(tickets).where(held(self._clock.now())).order_by(tickets.c.id)
-            )
-            cooking = [ticket_from(row) for row in rows]
+            rows = await session.execute(_promised().where(held(self._clock.now())).order_by(tickets.c.id))
+            cooking = [(ticket_from(row), row.estimated_ready_at) for row in rows]
             places = await session.execute(select(stations).order_by(stations.c.id))
             return [
-                (Station(row.id, row.capacity), [t for t in cooking if t.station_id == row.id])
+                (station_from(row), [held for held in cooking if held[0].station_id == row.id])
                 for row in places
+            ]
+
+    async def accuracy(self) -> Accuracy:
+        """How the estimates of the last hundred orders compare with what then happened."""
+        async with self._database.read() as session:
+            return accuracy(await SqlOrders(session).last_estimates(ESTIMATES))
+
+    async def recipes(self) -> list[tuple[str, Recipe]]:
+        """What goes into the smallest pizza of each kind, by its id."""
+        async with self._database.read() as session:
+            told = {row.pizza_id: row.ingredients for row in await session.execute(select(recipes))}
+            return [
+                (pizza_id, recipe_for(pizza_id, told.get(pizza_id))) for pizza_id in sorted({*RECIPES, *told})
             ]
 
     async def inventory(self) -> list[Stock]:
@@ -78,9 +97,10 @@ class Views:
     async def pace(self) -> Pace:
         """How fast the kitchen is."""
         async with self._database.read() as session:
-            books = SqlBooks(session, self._clock.now())
+            now = self._clock.now()
+            books = SqlBooks(session, now)
             return Pace(
-                places=await books.stations.places(),
+                places=sum(station.capacity for station in at_work(await books.stations.all(), now)),
                 cooking=typical_cooking(await books.tickets.last_cooking_times(MEASURED)),
             )
 
@@ -106,3 +126,7 @@ class Views:
             query = query.where(tuple_(by, key) > tuple_(literal(time, UtcDateTime), literal(name)))
         async with self._database.read() as session:
             return list(await session.execute(query.order_by(by, key).limit(limit)))
+
+
+def _promised() -> Select[Any]:
+    return select(tickets, orders.c.estimated_ready_at).join(orders, orders.c.id == tickets.c.order_id)

@@ -58,6 +58,36 @@ class StationFull(KitchenError):  # noqa: N818 - named by what is the case
         )
 
 
+class StationClosed(KitchenError):  # noqa: N818 - named by what is the case
+    """A manager has closed the station."""
+
+    slug = "station-closed"
+    title = "Station closed"
+
+    def __init__(self, station_id: str) -> None:
+        super().__init__(f"Station {station_id} is closed: work at another one, or ask a manager to open it.")
+
+
+class StationBusy(KitchenError):  # noqa: N818 - named by what is the case
+    """A station cannot shrink below what it holds."""
+
+    slug = "station-busy"
+    title = "Station busy"
+
+    def __init__(self, station_id: str, held: int) -> None:
+        super().__init__(f"Station {station_id} holds {held} tickets: let it finish them first.")
+
+
+class TooManyStations(KitchenError):  # noqa: N818 - named by what is the case
+    """The kitchen has no room for another station."""
+
+    slug = "too-many-stations"
+    title = "Too many stations"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The kitchen has {most} stations already: change one of them.")
+
+
 class OutOfStock(KitchenError):  # noqa: N818 - named by what is the case
     """More of an ingredient is asked for than there is."""
 

@@ -53,6 +53,7 @@ class KitchenOrder:
     id: str
     status: OrderStatus
     created_at: datetime
+    estimated_ready_at: datetime | None = None
     driver_id: str | None = None
     ready_at: datetime | None = None
     departed_at: datetime | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from kitchen_service.domain.station import Skill
 from kitchen_service.domain.ticket import Pizza, Size
 
 Recipe = Mapping[str, int]
@@ -22,10 +23,17 @@ RECIPES: Mapping[str, Recipe] = {
     },
 }  # fmt: skip
 
+GRILLED = frozenset({"bbq-chicken", "meat-lovers"})
+
 PLAIN: Recipe = {"dough": 1, "tomato-sauce": 1, "mozzarella": 1}
 """For a pizza of which the menu has told nothing yet."""
 
 PORTIONS: Mapping[Size, int] = {Size.SMALL: 1, Size.MEDIUM: 2, Size.LARGE: 3}
+
+
+def skill_for(pizza_id: str) -> Skill:
+    """What the station must be able to do."""
+    return Skill.GRILL if pizza_id in GRILLED else Skill.OVEN
 
 
 def recipe_for(pizza_id: str, ingredients: Iterable[str] | None) -> Recipe:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kitchen_service.domain.errors import StaleLease
+from kitchen_service.domain.station import Skill
 from kitchen_service.domain.transitions import advance
 
 MAX_FAILURES = 5
@@ -85,6 +86,7 @@ class Ticket:
     order_id: str
     pizza: Pizza
     priority: Priority
+    skill: Skill = Skill.OVEN
     ingredients: Mapping[str, int] = field(hash=False)
     created_at: datetime
     due_at: datetime

@@ -1,17 +1,20 @@
 """What the kitchen answers over HTTP."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict
 
+from kitchen_service.adapters.views import Promised
+from kitchen_service.domain.estimate import Accuracy
 from kitchen_service.domain.history import Happening
 from kitchen_service.domain.kitchen_order import KitchenOrder
-from kitchen_service.domain.station import Station
+from kitchen_service.domain.recipes import Recipe, needed_for, skill_for
+from kitchen_service.domain.station import Skill, Station
 from kitchen_service.domain.stock import Stock
-from kitchen_service.domain.ticket import Priority, Size, Ticket, TicketStatus
+from kitchen_service.domain.ticket import Pizza, Priority, Size, Ticket, TicketStatus
 
 ItemT = TypeVar("ItemT")
 Count = Annotated[int, Ge(0)]
@@ -37,6 +40,7 @@ class TicketAnswer(Answer):
     size: Size
     toppings: tuple[str, ...]
     priority: Priority
+    skill: Skill
     status: TicketStatus
     attempt: int
     created_at: datetime
@@ -48,6 +52,19 @@ class TicketAnswer(Answer):
     @classmethod
     def of(cls, ticket: Ticket) -> Self:
         return cls.model_validate(_fields(ticket))
+
+
+class ShownTicket(TicketAnswer):
+    """`promised_at`: when the guest was told that the order would be ready; `late` when that has passed."""
+
+    promised_at: datetime | None
+    late: bool
+
+    @classmethod
+    def at(cls, now: datetime, shown: Promised) -> Self:
+        ticket, promised = shown
+        late = promised is not None and promised < now
+        return cls.model_validate({**_fields(ticket), "promised_at": promised, "late": late})
 
 
 class HeldTicket(TicketAnswer):
@@ -68,6 +85,7 @@ def _fields(ticket: Ticket) -> dict[str, object]:
         "size": ticket.pizza.size,
         "toppings": ticket.pizza.toppings,
         "priority": ticket.priority,
+        "skill": ticket.skill,
         "status": ticket.status,
         "attempt": ticket.failures + 1,
         "created_at": ticket.created_at,
@@ -79,17 +97,70 @@ def _fields(ticket: Ticket) -> dict[str, object]:
 
 
 class StationAnswer(Answer):
+    """`health`: working (holds tickets), waiting (asked for work within a minute), silent, or closed."""
+
     station_id: str
     capacity: int
-    tickets: tuple[TicketAnswer, ...]
+    skills: tuple[Skill, ...]
+    open: bool
+    health: Literal["working", "waiting", "silent", "closed"]
+    seen_at: datetime | None
+    tickets: tuple[ShownTicket, ...]
 
     @classmethod
-    def of(cls, station: Station, tickets: Sequence[Ticket]) -> Self:
-        return cls(
-            station_id=station.id,
-            capacity=station.capacity,
-            tickets=tuple(TicketAnswer.of(ticket) for ticket in tickets),
+    def at(cls, now: datetime, station: Station, tickets: Sequence[Promised]) -> Self:
+        idle = "closed" if not station.open else "waiting" if station.on_duty(now) else "silent"
+        return cls.model_validate(
+            {
+                "station_id": station.id,
+                "capacity": station.capacity,
+                "skills": sorted(station.skills),
+                "open": station.open,
+                "health": "working" if tickets else idle,
+                "seen_at": station.seen_at,
+                "tickets": [ShownTicket.at(now, shown) for shown in tickets],
+            }
         )
+
+
+class EstimatesAnswer(Answer):
+    """How the estimates of the last `orders` orders compare with what then happened, in seconds.
+
+    `bias` is positive when guests waited longer than they were told. Null before the first order.
+    """
+
+    orders: Count
+    mean_absolute_error_seconds: float | None
+    bias_seconds: float | None
+    typical_cooking_seconds: float
+
+    @classmethod
+    def of(cls, found: Accuracy, cooking: timedelta) -> Self:
+        return cls(
+            orders=found.orders,
+            mean_absolute_error_seconds=_seconds(found.mean_absolute_error),
+            bias_seconds=_seconds(found.bias),
+            typical_cooking_seconds=cooking.total_seconds(),
+        )
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+class RecipeAnswer(Answer):
+    """Portions of each ingredient by size, without extra toppings, and the skill that it takes."""
+
+    pizza_id: str
+    skill: Skill
+    portions: dict[Size, dict[str, int]]
+
+    @classmethod
+    def of(cls, pizza_id: str, recipe: Recipe) -> Self:
+        portions = {
+            size: needed_for(Pizza(pizza_id=pizza_id, size=size, toppings=()), recipe) for size in Size
+        }
+        return cls(pizza_id=pizza_id, skill=skill_for(pizza_id), portions=portions)
 
 
 class StockAnswer(Answer):

@@ -1,4 +1,4 @@
-"""Calls of cooks: the queue, the stations, and the life of a ticket in their hands."""
+"""Calls of cooks: the queue, and the life of a ticket in their hands."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -8,9 +8,10 @@ from pizzeria_chassis.ids import new_id
 from pizzeria_chassis.openapi import problems
 from pizzeria_chassis.requests import RequestBody
 from pydantic import Field
+from rediscore.clock import Clock
 
 from kitchen_service.app import Kitchen
-from kitchen_service.entrypoints.answers import HeldTicket, Page, StationAnswer, TicketAnswer
+from kitchen_service.entrypoints.answers import HeldTicket, Page, ShownTicket
 from kitchen_service.entrypoints.parameters import (
     After,
     Cook,
@@ -43,25 +44,20 @@ class Failure(RequestBody):
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 
-def cooking_router(kitchen: Kitchen) -> APIRouter:
+def cooking_router(kitchen: Kitchen, clock: Clock) -> APIRouter:
     router = APIRouter(tags=["cooking"])
     commands = kitchen.commands
 
     @router.get("/queue", responses=_ROLES)
-    async def queue(_: Cook, limit: Limit = 100, after: After = None) -> Page[TicketAnswer]:
+    async def queue(_: Cook, limit: Limit = 100, after: After = None) -> Page[ShownTicket]:
         """Waiting tickets, the next to be cooked first."""
-        tickets = await kitchen.queries.queue(limit, decode_mark(after))
-        last = tickets[-1] if len(tickets) == limit else None
+        shown = await kitchen.queries.queue(limit, decode_mark(after))
+        last = shown[-1][0] if len(shown) == limit else None
+        now = clock.now()
         return Page(
-            items=[TicketAnswer.of(ticket) for ticket in tickets],
+            items=[ShownTicket.at(now, ticket) for ticket in shown],
             next=encode_mark(last.rank, last.id) if last else None,
         )
-
-    @router.get("/stations", responses=_ROLES)
-    async def stations(_: Cook) -> Page[StationAnswer]:
-        """All stations with what they cook now."""
-        rows = await kitchen.queries.stations()
-        return Page(items=[StationAnswer.of(station, tickets) for station, tickets in rows])
 
     @router.post(
         "/stations/{station_id}/claim",
@@ -71,7 +67,7 @@ def cooking_router(kitchen: Kitchen) -> APIRouter:
             **_ROLES,
             **problems(
                 _404="No such station.",
-                _409="The station holds as much as it can.",
+                _409="The station is closed, or holds as much as it can.",
                 _503="The queue cannot be reached; nothing was claimed.",
             ),
         },

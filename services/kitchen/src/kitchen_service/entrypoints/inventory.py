@@ -8,7 +8,7 @@ from pizzeria_chassis.requests import RequestBody
 from pydantic import Field
 
 from kitchen_service.app import Kitchen
-from kitchen_service.entrypoints.answers import Page, StockAnswer
+from kitchen_service.entrypoints.answers import Page, RecipeAnswer, StockAnswer
 from kitchen_service.entrypoints.parameters import Cook, Key, Slug
 
 _ROLES = problems(_401="Unknown token.", _403="Wrong role.")
@@ -27,6 +27,11 @@ def inventory_router(kitchen: Kitchen) -> APIRouter:
     async def inventory(_: Cook) -> Page[StockAnswer]:
         """The stock of every ingredient."""
         return Page(items=[StockAnswer.of(stock) for stock in await kitchen.queries.inventory()])
+
+    @router.get("/recipes", responses=_ROLES)
+    async def recipes(_: Cook) -> Page[RecipeAnswer]:
+        """What goes into each pizza, by size."""
+        return Page(items=[RecipeAnswer.of(*recipe) for recipe in await kitchen.queries.recipes()])
 
     @router.post(
         "/{ingredient}/restock",

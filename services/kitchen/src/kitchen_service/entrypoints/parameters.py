@@ -14,6 +14,7 @@ Driver = Annotated[Principal, Depends(require("driver"))]
 Staff = Annotated[Principal, Depends(require("cook", "driver"))]
 
 Slug = Annotated[str, Path(min_length=1, max_length=64)]
+NewSlug = Annotated[str, Path(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", description="A slug.")]
 Id = Annotated[str, Path(min_length=1, max_length=64)]
 Key = Annotated[
     str | None,

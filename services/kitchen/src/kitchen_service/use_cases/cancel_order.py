@@ -49,7 +49,7 @@ class CancelOrder:
         if order.may(step):
             await books.orders.save(order.take(step))
             dropped = await drop_queued(books, order_id, now=now)
-            forget = partial(self.dispatch.forget, [t.id for t in dropped])
+            forget = partial(self.dispatch.forget, dropped)
             follow_up(books, self.hints, order_id, forget)
             return True
         return False

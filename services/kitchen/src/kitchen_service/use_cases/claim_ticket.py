@@ -1,7 +1,7 @@
 """A station asks for work: Redis leases a ticket to it, SQL records the start for the newest token only."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
@@ -9,10 +9,10 @@ from functools import partial
 from pizzeria_contracts.events import TicketStarted
 from rediscore.clock import Clock
 
-from kitchen_service.domain.errors import NotFound, StaleLease, StationFull
+from kitchen_service.domain.errors import NotFound, StaleLease, StationClosed, StationFull
 from kitchen_service.domain.history import what_happened
 from kitchen_service.domain.kitchen_order import OrderStep
-from kitchen_service.domain.station import Station
+from kitchen_service.domain.station import ON_DUTY_FOR, Station
 from kitchen_service.domain.ticket import Ticket, TicketStatus
 from kitchen_service.use_cases.afterwards import follow_up
 from kitchen_service.use_cases.ports import Books, Dispatch, Hints, Store, Taken
@@ -21,6 +21,9 @@ MOST_SKIPPED = 100
 """Finished tickets that one claim clears out of the queue before it answers that there is nothing."""
 
 CLOCK_PAUSE = timedelta(seconds=1)
+
+NOTE_DUTY_EVERY = ON_DUTY_FOR / 4
+"""A claim says that somebody works at the station; it is written down no more often."""
 
 
 class _Refused(Enum):
@@ -38,7 +41,7 @@ class ClaimTicket:
     Args:
         wait: how long to wait for a ticket when there is none.
         stopping: ends the wait, not the start of a ticket that has been leased.
-    Raises: NotFound (station), StationFull, DispatchAway (nothing was started).
+    Raises: NotFound (station), StationClosed, StationFull, DispatchAway (nothing was started).
     """
 
     clock: Clock
@@ -52,12 +55,14 @@ class ClaimTicket:
         station, repeated = await self.store.look(partial(self._before, station_id, claim_id))
         if repeated is not None:
             return repeated
+        if self._to_be_noted(station):
+            await self.store.transact(partial(self._note_duty, station_id))
         deadline = self.clock.monotonic() + wait.total_seconds()
         for skipped in range(MOST_SKIPPED):
             left = timedelta(seconds=max(0.0, deadline - self.clock.monotonic()))
             # Each round has its own id, so a repeated request goes through the same rounds.
             taken = await self.dispatch.take(
-                station_id, claim_id=f"{claim_id}/{skipped}", wait=left, stopping=stopping
+                station, claim_id=f"{claim_id}/{skipped}", wait=left, stopping=stopping
             )
             if taken is None:
                 return None
@@ -67,19 +72,21 @@ class ClaimTicket:
                 case Ticket():
                     return result
                 case _Refused.FINISHED:
-                    await self.dispatch.done(taken.ticket_id, taken.token)
+                    await self.dispatch.done(taken, taken.token)
                 case _Refused.FULL:
-                    await self.dispatch.put_back(taken.ticket_id, taken.token, pause=timedelta())
+                    await self.dispatch.put_back(taken, taken.token, pause=timedelta())
                     raise StationFull(station.id, station.capacity)
                 case _Refused.OLD_TOKEN:
                     # The server's clock went back after a wipe; its tokens are good when it has caught up.
-                    await self.dispatch.put_back(taken.ticket_id, taken.token, pause=CLOCK_PAUSE)
+                    await self.dispatch.put_back(taken, taken.token, pause=CLOCK_PAUSE)
         return None
 
     async def _before(self, station_id: str, claim_id: str, books: Books) -> tuple[Station, Ticket | None]:
         station = await books.stations.get(station_id)
         if station is None:
             raise NotFound("station", station_id)
+        if not station.open:
+            raise StationClosed(station_id)
         now = self.clock.now()
         ticket = await books.tickets.claimed_as(claim_id)
         if ticket is not None and ticket.held(now):
@@ -88,17 +95,25 @@ class ClaimTicket:
             raise StationFull(station.id, station.capacity)
         return station, None
 
+    def _to_be_noted(self, station: Station) -> bool:
+        return station.seen_at is None or self.clock.now() - station.seen_at > NOTE_DUTY_EVERY
+
+    async def _note_duty(self, station_id: str, books: Books) -> None:
+        station = await books.stations.lock(station_id)
+        if station is not None and self._to_be_noted(station):
+            await books.stations.save(replace(station, seen_at=self.clock.now()))
+
     async def _start(self, station: Station, claim_id: str, taken: Taken, books: Books) -> Ticket | _Refused:
-        order = await books.orders.lock_of_ticket(taken.ticket_id)
-        ticket = await books.tickets.get(taken.ticket_id)
+        order = await books.orders.lock_of_ticket(taken.id)
+        ticket = await books.tickets.get(taken.id)
         if order is None or order.gone or ticket is None or ticket.finished:
             return _Refused.FINISHED
         now = self.clock.now()
         if ticket.status is TicketStatus.STARTED and ticket.fencing_token == taken.token:
             return ticket
         # The station's row lock makes the count true until we commit (invariant I8).
-        await books.stations.lock(station.id)
-        if await books.tickets.held_by(station.id, now) >= station.capacity:
+        present = await books.stations.lock(station.id) or station
+        if not present.open or await books.tickets.held_by(station.id, now) >= present.capacity:
             return _Refused.FULL
         try:
             started = ticket.start(

@@ -52,7 +52,7 @@ class CompleteTicket:
             subject=order.id,
         )
         await self._ready_with_the_last(order, books)
-        follow_up(books, self.hints, order.id, lambda: self.dispatch.done(ticket_id, token))
+        follow_up(books, self.hints, order.id, lambda: self.dispatch.done(completed, token))
         return completed
 
     async def _ready_with_the_last(self, order: KitchenOrder, books: Books) -> None:

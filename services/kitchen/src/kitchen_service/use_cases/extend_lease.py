@@ -28,17 +28,17 @@ class ExtendLease:
 
     async def __call__(self, ticket_id: str, token: int) -> Ticket:
         # Refuse before Redis hears of it: a dead holder must not prolong its lease there.
-        await self.store.look(partial(self._extended, ticket_id, token, self.clock.now()))
-        until = await self._lease_until(ticket_id, token)
+        ticket = await self.store.look(partial(self._extended, ticket_id, token, self.clock.now()))
+        until = await self._lease_until(ticket, token)
         return await self.store.transact(partial(self._save, ticket_id, token, until))
 
-    async def _lease_until(self, ticket_id: str, token: int) -> datetime:
+    async def _lease_until(self, ticket: Ticket, token: int) -> datetime:
         try:
-            return await self.dispatch.extend(ticket_id, token)
+            return await self.dispatch.extend(ticket, token)
         except DispatchAway:
             return self.clock.now() + self.dispatch.lease
         except StaleLease:
-            if not await self.dispatch.unknown([ticket_id]):
+            if not await self.dispatch.unknown([ticket]):
                 raise
             return self.clock.now() + self.dispatch.lease
 

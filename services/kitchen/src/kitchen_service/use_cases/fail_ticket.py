@@ -49,7 +49,7 @@ class FailTicket:
         await books.tickets.note(*what_happened(ticket, failed, now))
         if not failed.finished:
             pause = failed.due_at - now
-            back = partial(self.dispatch.put_back, ticket_id, token, pause=pause)
+            back = partial(self.dispatch.put_back, failed, token, pause=pause)
             follow_up(books, self.hints, order.id, back)
             return failed
         dropped = await drop_queued(books, order.id, now=now, ended=[failed])
@@ -60,7 +60,7 @@ class FailTicket:
             books,
             self.hints,
             order.id,
-            partial(self.dispatch.done, ticket_id, token),
-            partial(self.dispatch.forget, [t.id for t in dropped]),
+            partial(self.dispatch.done, failed, token),
+            partial(self.dispatch.forget, dropped),
         )
         return failed

@@ -33,7 +33,7 @@ class Sweep:
     async def __call__(self) -> bool:
         await self.dispatch.recover()
         page = await self.store.look(partial(self._page, self._after))
-        unknown = await self.dispatch.unknown([t.id for t in page])
+        unknown = await self.dispatch.unknown(page)
         if unknown:
             await self.dispatch.offer([t for t in page if t.id in unknown])
             _log.info("tickets_offered_again", count=len(unknown))
