@@ -90,9 +90,12 @@ async def test_who_may_arrange_and_what_is_refused(kitchens: Kitchens, hands: Ha
     cook = kitchens.client(str(hands.client.base_url), "cook")
     assert (await cook.put("/stations/oven-1", json={"capacity": 3})).status_code == 403
     assert (await arrange(hands, "wood-fire", capacity=3)).status_code == 201
-    for wrong, pointer in [
-        ({"capacity": 0}, "/capacity"), ({"skills": ["dance"]}, "/skills"), ({"skills": []}, "/skills"),
-    ]:  # fmt: skip
+    wrongs: list[tuple[dict[str, Any], str]] = [
+        ({"capacity": 0}, "/capacity"),
+        ({"skills": ["dance"]}, "/skills"),
+        ({"skills": []}, "/skills"),
+    ]
+    for wrong, pointer in wrongs:
         answer = await arrange(hands, "oven-1", **wrong)
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["pointer"].startswith(pointer)

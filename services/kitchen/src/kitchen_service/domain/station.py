@@ -20,7 +20,7 @@ ALL_SKILLS = frozenset(Skill)
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """`capacity`: pizzas that it can cook at once (invariant I8). `seen_at`: when work was last asked for."""
+    """`capacity`: pizzas that it can cook at once (invariant I8). `seen_at`: when it last asked for work."""
 
     id: str
     capacity: int
