@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Final
+from uuid import uuid4
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -17,7 +18,9 @@ from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics
 from rediscore.pubsub import LiveChannels
 from rediscore.retry import TRANSIENT, Backoff
+from rediscore.sampler import RedisSampler
 from rediscore.streams import ReliableStreams
+from rediscore.tasks import Tasks
 
 from pizzeria_chassis.app import Service, create_app
 from pizzeria_chassis.auth import Authenticator
@@ -32,6 +35,7 @@ from pizzeria_chassis.outbox import Relay
 from pizzeria_chassis.pages import Page, pages_router
 from pizzeria_chassis.positions_router import positions_router
 from pizzeria_chassis.settings import ServiceSettings
+from pizzeria_chassis.tasks import TaskWorker, ops_tasks_router
 
 __all__ = ["Chassis"]
 
@@ -97,6 +101,7 @@ class Chassis:
         self._required = frozenset(required)
         self._consumers: list[EventConsumer] = []
         self._components: list[Component] = []
+        self._task_routers: list[APIRouter] = []
         self._pages: list[Page] = []
         self._relay: Relay | None = None
         if publishes is not None:
@@ -127,6 +132,41 @@ class Chassis:
         """Run ``component`` with the service: started after the relay, before any event is consumed."""
         self._components.append(component)
 
+    def tasks(
+        self,
+        *,
+        concurrency: int = 20,
+        lease: timedelta = timedelta(seconds=10),
+        max_recoveries: int = 5,
+        capacity: int | None = None,
+    ) -> Tasks:
+        """Background tasks of this service, to be declared with ``@tasks.task()``; once per service.
+
+        Their worker is a component like those of ``add``, with ``concurrency`` tasks at once, and stops
+        within the grace time. Operators find them under ``/ops/tasks``. Without Redis the service is
+        degraded: what it must not forget is in the database, and is added again from there.
+        """
+        tasks = Tasks(
+            self.connections,
+            "tasks",
+            keys=self.keys,
+            lease=lease,
+            max_recoveries=max_recoveries,
+            capacity=capacity,
+            metrics=self.metrics,
+            clock=self.clock,
+        )
+        worker = TaskWorker(
+            tasks,
+            concurrency=concurrency,
+            grace=self.settings.grace_seconds,
+            sampler=RedisSampler(self.connections, self.metrics, queues=[tasks.queue]),
+            name=f"{self.settings.service_name}-{uuid4().hex[:6]}",
+        )
+        self.add(worker)
+        self._task_routers.append(ops_tasks_router(tasks))
+        return tasks
+
     def page(self, page: Page) -> None:
         """Show ``page`` in a browser; the first one is where ``/`` leads."""
         self._pages.append(page)
@@ -149,7 +189,12 @@ class Chassis:
                 name=self.settings.service_name,
                 description=self._description,
                 authenticator=self.authenticator,
-                routers=[*routers, positions_router(self.database), feed_router(self.database)],
+                routers=[
+                    *routers,
+                    *self._task_routers,
+                    positions_router(self.database),
+                    feed_router(self.database),
+                ],
                 components=components,
                 probes={"database": self.database.ping, "redis": self.connections.ping},
                 required=self._required,

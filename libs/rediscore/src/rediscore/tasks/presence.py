@@ -134,14 +134,24 @@ def this_process() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid()}
 
 
-async def tell(presence: Presence, name: str, words: Callable[[], Mapping[str, Any]], ends: Ends) -> None:
-    """Beat every two seconds, for ever; cancelled, say that the worker leaves."""
+async def tell(
+    presence: Presence,
+    name: str,
+    words: Callable[[], Mapping[str, Any]],
+    ends: Ends,
+    heard: Callable[[str], None],
+) -> None:
+    """Beat every two seconds, for ever; cancelled, say that the worker leaves. `heard` is told why a beat was
+    not heard, '' = it was."""
     try:
         while True:
             try:
                 await presence.beat(name, words(), ends)
             except (RedisError, OSError) as error:
                 log.info("task_heartbeat_lost", extra={"error": type(error).__name__})
+                heard(f"Redis is away: {type(error).__name__}")
+            else:
+                heard("")
             await asyncio.sleep(BEAT.total_seconds())
     finally:
         with contextlib.suppress(RedisError, OSError, TimeoutError):

@@ -82,6 +82,9 @@ class Worker:
         self._waiting: deque[Attempt] = deque()
         self._change = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._broken: BaseException | None = None
+        self.trouble = ""
+        """Why it cannot work at the moment: Redis is away; empty when it can. Known within some seconds."""
         tasks.meter.gauge("running", lambda: len(self._running))
 
     def stop(self) -> None:
@@ -96,9 +99,16 @@ class Worker:
             asyncio.create_task(self._custody.keep(), name="task-leases"),
             asyncio.create_task(self._settling.acknowledge(), name="task-acks"),
             asyncio.create_task(self._hear_cancellations(), name="task-cancellations"),
-            asyncio.create_task(tell(self._tasks.presence, self.name, self._words, self._ends)),
-            *(asyncio.create_task(call_on_time(self._tasks, periodic)) for periodic in self._tasks.schedule),
+            asyncio.create_task(
+                tell(self._tasks.presence, self.name, self._words, self._ends, self._heard), name="task-beats"
+            ),
+            *(
+                asyncio.create_task(call_on_time(self._tasks, periodic), name="task-schedule")
+                for periodic in self._tasks.schedule
+            ),
         ]
+        for helper in helpers:
+            helper.add_done_callback(self._helper_ended)
         try:
             await self._take_while_wanted()
             await self._give_back(list(self._waiting))
@@ -113,6 +123,17 @@ class Worker:
             await self._settling.flush()
             self._custody.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._broken is not None:
+            raise self._broken
+
+    def _helper_ended(self, helper: asyncio.Task[None]) -> None:
+        # They go on for ever, so this is a bug: better no worker than half a one.
+        if not helper.cancelled() and (error := helper.exception()) is not None:
+            self._broken = error
+            self.stop()
+
+    def _heard(self, trouble: str) -> None:
+        self.trouble = trouble
 
     async def _take_while_wanted(self) -> None:
         while not self._stopping.is_set():
