@@ -106,6 +106,10 @@ async def test_streams(
             assert [letter.reason for letter in await kit.dead()] == [Reason.HANDLER_FAILED]
             assert await kit.last_id() == "b"
             assert await kit.publisher.trim(kit.stream, keep=1) >= 0
+            recorder.failing.clear()
+            assert await kit.box().redrive_all(kit.group, by="luigi", per_second=100) == 1
+            await eventually(lambda recorder=recorder: recorder.calls["bad"] == 4, within=20)  # type: ignore[misc]
+            assert await kit.box().counts() == {}
         finally:
             await kit.stop()
 

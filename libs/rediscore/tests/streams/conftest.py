@@ -1,13 +1,18 @@
-"""The stream kit on the session's server, and on one that the test may hurt."""
+"""The stream kit on the session's server, and on one that the test may hurt; readers as processes."""
 
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
-from rediscore.testing import ServerUnderTest
+from rediscore.testing import ServerUnderTest, eventually
 from rediscore.testing.streams import Recorder, StreamKit
+
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest_asyncio.fixture
@@ -29,3 +34,35 @@ async def own_kit(disposable_server: ServerUnderTest, key_prefix: str) -> AsyncI
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture
+def spawn(redis_url: str, key_prefix: str) -> Iterator[Spawn]:
+    """Starts a consumer process; all are gone at the end of the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, mode: str = "ordered", max_reclaims: int = 20) -> "subprocess.Popen[bytes]":
+        script = Path(__file__).with_name("reader_process.py")
+        started.append(
+            subprocess.Popen([sys.executable, script, redis_url, key_prefix, name, mode, str(max_reclaims)])
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+async def log_of(kit: StreamKit) -> list[str]:
+    return [line.decode() for line in await kit.commands.lrange(f"{kit.prefix}:log", 0, -1)]
+
+
+async def logged(kit: StreamKit, line: str, within: float = 10.0) -> None:
+    async def found() -> bool:
+        return line in await log_of(kit)
+
+    try:
+        await eventually(found, within=within, what=repr(line))
+    except AssertionError as error:
+        raise AssertionError("\n".join([str(error), *await log_of(kit)])) from None

@@ -7,6 +7,7 @@ from rediscore.streams import Reason
 from rediscore.streams.dead_letters import DeadLetters
 from rediscore.streams.lease import PartitionLease
 from rediscore.streams.pending import PendingList
+from rediscore.streams.sources import Source
 from rediscore.streams.work import Flaw, work_from_entry
 from rediscore.testing import ManualClock, eventually
 from rediscore.testing.streams import StreamKit
@@ -75,7 +76,11 @@ async def test_who_lost_it_can_claim_nothing_and_write_no_letter(kit: StreamKit)
     await kit.commands.xreadgroup(kit.group, "gone", {kit.stream: ">"})
     failures = kit.keys.key("failures", tag=kit.stream)
     pending = PendingList(
-        kit.connections, stream=kit.stream, group=kit.group, consumer="reader", failures_key=failures
+        kit.connections,
+        source=Source(kit.stream),
+        group=kit.group,
+        consumer="reader",
+        failures_key=failures,
     )
     letters = DeadLetters(
         kit.connections,
@@ -104,7 +109,11 @@ async def test_entries_that_were_trimmed_while_pending_are_left_out(kit: StreamK
     await kit.commands.xreadgroup(kit.group, "c", {kit.stream: ">"})
     await kit.commands.xdel(kit.stream, ids[0])
     pending = PendingList(
-        kit.connections, stream=kit.stream, group=kit.group, consumer="reader", failures_key="none"
+        kit.connections,
+        source=Source(kit.stream),
+        group=kit.group,
+        consumer="reader",
+        failures_key="none",
     )
     works = await pending.claim(await pending.page(None, count=10), lease=None)
     assert [work.event.id for work in works if work.event] == ["there"]
@@ -112,7 +121,7 @@ async def test_entries_that_were_trimmed_while_pending_are_left_out(kit: StreamK
 
 
 def test_an_entry_with_several_fields_is_shown_whole_in_its_letter() -> None:
-    work = work_from_entry(b"1-0", [b"a", b"1", b"b", b"2"])
+    work = work_from_entry(b"1-0", [b"a", b"1", b"b", b"2"], Source("events"))
     assert work.body == b"a 1 b 2"
     assert work.flaw is not None
     assert work.flaw.reason is Reason.MALFORMED

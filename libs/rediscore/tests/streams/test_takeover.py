@@ -2,10 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,41 +9,9 @@ from rediscore.streams import Reason
 from rediscore.testing import eventually
 from rediscore.testing.streams import Recorder, StreamKit, assert_in_order
 
+from .conftest import Spawn, log_of, logged
+
 pytestmark = pytest.mark.proves("R18")
-
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture
-def spawn(redis_url: str, key_prefix: str) -> Iterator[Spawn]:
-    """Starts a consumer process; all are gone at the end of the test."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(name: str, mode: str = "ordered", max_reclaims: int = 20) -> "subprocess.Popen[bytes]":
-        script = Path(__file__).with_name("reader_process.py")
-        started.append(
-            subprocess.Popen([sys.executable, script, redis_url, key_prefix, name, mode, str(max_reclaims)])
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-
-
-async def log_of(kit: StreamKit) -> list[str]:
-    return [line.decode() for line in await kit.commands.lrange(f"{kit.prefix}:log", 0, -1)]
-
-
-async def logged(kit: StreamKit, line: str, within: float = 10.0) -> None:
-    async def found() -> bool:
-        return line in await log_of(kit)
-
-    try:
-        await eventually(found, within=within, what=repr(line))
-    except AssertionError as error:
-        raise AssertionError("\n".join([str(error), *await log_of(kit)])) from None
 
 
 async def test_one_reads_and_the_other_stands_by(kit: StreamKit, recorder: Recorder) -> None:

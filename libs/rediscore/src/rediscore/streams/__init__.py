@@ -2,24 +2,40 @@
 
 from rediscore.streams.checks import CheckResult
 from rediscore.streams.consumer import ReliableStreams
-from rediscore.streams.dead_letters import DeadLetter, dead_stream
+from rediscore.streams.dead_letter_box import (
+    AuditEntry,
+    DeadLetterBox,
+    LetterPage,
+    NotTheSameEvent,
+    RedriveFull,
+    RedriveStep,
+)
 from rediscore.streams.errors import MalformedEntry, NotActive, Postpone, Reject
 from rediscore.streams.event import CloudEvent, RawEvent, decode_entry, encode_entry
+from rediscore.streams.letters import Correction, DeadLetter, dead_stream
 from rediscore.streams.partitions import partition_of, stream_names
 from rediscore.streams.policy import Outcome, Reason, RetryPolicy
 from rediscore.streams.publisher import StreamPublisher
+from rediscore.streams.sources import redrive_stream
 from rediscore.streams.subscriber import Subscriber
 
 __all__ = [
+    "AuditEntry",
     "CheckResult",
     "CloudEvent",
+    "Correction",
     "DeadLetter",
+    "DeadLetterBox",
+    "LetterPage",
     "MalformedEntry",
     "NotActive",
+    "NotTheSameEvent",
     "Outcome",
     "Postpone",
     "RawEvent",
     "Reason",
+    "RedriveFull",
+    "RedriveStep",
     "Reject",
     "ReliableStreams",
     "RetryPolicy",
@@ -29,5 +45,6 @@ __all__ = [
     "decode_entry",
     "encode_entry",
     "partition_of",
+    "redrive_stream",
     "stream_names",
 ]

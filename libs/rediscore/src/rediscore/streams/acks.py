@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import redis.exceptions
 
 from rediscore.client import RedisConnections
 from rediscore.retry import TRANSIENT, Backoff
+from rediscore.streams.sources import Source
+from rediscore.streams.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -16,42 +18,39 @@ _LINGER = 0.002
 
 
 class AckBatcher:
-    """Collects ids for some 2 ms, then acknowledges up to 200 in one round trip.
+    """Collects works that have ended for some 2 ms, then acknowledges up to 200 in one round trip.
 
-    An id that was given to `add` and could not be sent is sent again with backoff; when the process
+    A work that was given to `add` and could not be sent is sent again with backoff; when the process
     dies before, the event is delivered again: consumers know it by its id.
 
     Args:
         failures_key: hash of failures; the fields of events that had any are removed with the ack.
-        acknowledged: told the ids that Redis has confirmed.
+        acknowledged: told the failure fields of the works whose end Redis has confirmed.
     """
 
     def __init__(
         self,
         connections: RedisConnections,
         *,
-        stream: str,
+        sources: Sequence[Source],
         group: str,
         failures_key: str,
-        acknowledged: Callable[[Sequence[bytes]], None],
+        acknowledged: Callable[[Iterable[bytes]], None],
     ) -> None:
         self._connections = connections
-        self._stream = stream
+        self._sources = sources
         self._group = group
         self._failures_key = failures_key
         self._acknowledged = acknowledged
-        self._ids: list[bytes] = []
-        self._cleared: list[bytes] = []
+        self._ended: list[tuple[Work, bool]] = []
         self._some = asyncio.Event()
         self._sending = asyncio.Lock()
 
-    def add(self, entry_id: bytes | None, *, failure_field: bytes | None = None) -> None:
-        """Acknowledge this entry soon, and forget its failures if it had any."""
-        if entry_id is not None:
-            self._ids.append(entry_id)
-        if failure_field is not None:
-            self._cleared.append(failure_field)
-        self._some.set()
+    def add(self, work: Work, *, noted: bool = False) -> None:
+        """Acknowledge this work soon; `noted`: and forget its failures."""
+        if work.source is not None or noted:
+            self._ended.append((work, noted))
+            self._some.set()
 
     async def run(self) -> None:
         """Send them as they come; ends by cancellation only."""
@@ -66,7 +65,8 @@ class AckBatcher:
             except TRANSIENT as error:
                 failed += 1
                 log.warning(
-                    "stream_ack_delayed", extra={"stream": self._stream, "error": type(error).__name__}
+                    "stream_ack_delayed",
+                    extra={"stream": self._sources[0].stream, "error": type(error).__name__},
                 )
 
     async def flush(self) -> None:
@@ -76,26 +76,38 @@ class AckBatcher:
         """
         async with self._sending:
             self._some.clear()
-            while self._ids or self._cleared:
-                ids, cleared = self._ids[:_BATCH], self._cleared[:_BATCH]
+            while self._ended:
+                batch = self._ended[:_BATCH]
                 try:
-                    await self._send(ids, cleared)
+                    await self._send(batch)
                 except TRANSIENT:
                     self._some.set()
                     raise
                 except redis.exceptions.ResponseError as error:
                     # The key is no stream any more: there is nothing left to acknowledge.
-                    log.warning("stream_ack_refused", extra={"stream": self._stream, "error": str(error)})
-                del self._ids[: len(ids)]
-                del self._cleared[: len(cleared)]
-                self._acknowledged(ids)
+                    log.warning(
+                        "stream_ack_refused", extra={"stream": self._sources[0].stream, "error": str(error)}
+                    )
+                del self._ended[: len(batch)]
+                self._acknowledged(work.failure_field for work, _ in batch)
 
-    async def _send(self, ids: list[bytes], cleared: list[bytes]) -> None:
-        if not cleared:
-            await self._connections.commands.xack(self._stream, self._group, *ids)
+    async def _send(self, batch: Sequence[tuple[Work, bool]]) -> None:
+        ids = {
+            source: [work.entry_id for work, _ in batch if work.source is source and work.entry_id]
+            for source in self._sources
+        }
+        cleared = [work.failure_field for work, noted in batch if noted]
+        whole, own = self._sources
+        if not cleared and not ids[own]:
+            await self._connections.commands.xack(whole.stream, self._group, *ids[whole])
             return
-        async with self._connections.commands.pipeline(transaction=False) as pipeline:
-            if ids:
-                pipeline.xack(self._stream, self._group, *ids)
-            pipeline.hdel(self._failures_key, *cleared)
+        # Both or neither: an entry that is deleted while it is pending counts as pending for ever.
+        async with self._connections.commands.pipeline(transaction=bool(ids[own])) as pipeline:
+            if ids[whole]:
+                pipeline.xack(whole.stream, self._group, *ids[whole])
+            if ids[own]:
+                pipeline.xack(own.stream, self._group, *ids[own])
+                pipeline.xdel(own.stream, *ids[own])
+            if cleared:
+                pipeline.hdel(self._failures_key, *cleared)
             await pipeline.execute()

@@ -46,15 +46,17 @@ class CompetingReader(Reader):
                 reply: Any = await settings.connections.blocking(settings.block).xreadgroup(
                     settings.group,
                     settings.consumer,
-                    {settings.stream: ">"},
+                    {source.stream: ">" for source in session.sources},
                     count=count,
                     block=round(settings.block * 1000),
                 )
                 failed = 0
                 self.heard(CheckResult("reading"))
                 # With RESP3: {stream: [entries]}, empty when nothing came.
-                for (entries,) in reply.values():
-                    session.admit_entries([(entry_id, _flat(fields)) for entry_id, fields in entries])
+                for source in session.sources:
+                    for entries in reply.get(source.stream.encode(), ()):
+                        flat = [(entry_id, _flat(fields)) for entry_id, fields in entries]
+                        session.admit_entries(flat, source)
             except (RedisError, OSError, TimeoutError) as error:
                 failed += 1
                 self.trouble(error)
@@ -77,25 +79,27 @@ class CompetingReader(Reader):
             await pause(min(self._settings.min_idle / 3, _LONGEST_PAUSE))
 
     async def _touch(self, session: Session) -> None:
-        if session.known:
-            settings = self._settings
-            await settings.connections.commands.xclaim(
-                settings.stream, settings.group, settings.consumer, 0, list(session.known), justid=True
-            )
+        settings = self._settings
+        for source in session.sources:
+            ids: list[Any] = [work.entry_id for work in session.known.values() if work.source is source]
+            if ids:
+                await settings.connections.commands.xclaim(
+                    source.stream, settings.group, settings.consumer, 0, ids, justid=True
+                )
 
     async def _take_over(self, session: Session) -> None:
         idle = self._settings.min_idle
-        room = self._settings.prefetch - session.dispatcher.size
-        if room <= 0:
-            return
-        left = [
-            entry
-            for entry in await session.pending.page(None, count=room, idle=idle)
-            if entry.entry_id not in session.known
-        ]
-        if not left:
-            return
-        session.admit(await session.pending.claim(left, lease=None, idle=idle))
+        for pending in session.pending:
+            room = self._settings.prefetch - session.dispatcher.size
+            if room <= 0:
+                return
+            left = [
+                entry
+                for entry in await pending.page(None, count=room, idle=idle)
+                if pending.source.prefix + entry.entry_id not in session.known
+            ]
+            if left:
+                session.admit(await pending.claim(left, lease=None, idle=idle))
 
     async def _forget_consumers(self) -> None:
         settings = self._settings

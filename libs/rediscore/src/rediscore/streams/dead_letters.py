@@ -1,15 +1,12 @@
-"""The stream `<stream>.dead`: what a group could not handle, and why."""
+"""Writing dead letters: once each, and counted."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+import traceback
 
 from rediscore.client import RedisConnections
 from rediscore.clock import Clock
-from rediscore.retry import run_idempotent
 from rediscore.scripts import Script
-from rediscore.streams.event import RawEvent
 from rediscore.streams.lease import PartitionLease
+from rediscore.streams.letters import LONGEST_ERROR, LONGEST_TRACEBACK, DeadLetter, dead_stream
 from rediscore.streams.policy import Reason
 from rediscore.streams.work import Flaw, Work
 
@@ -17,34 +14,10 @@ _WRITE = Script.load("rediscore.streams.lua", "dead_letter.lua")
 
 FAILURES_KEPT_MS = 24 * 3600 * 1000
 _MARK = b"dead:"
-_LONGEST_ERROR = 500
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An event that a group gave up on. `event` is None when the entry held none.
-
-    `original_id` is empty for an event that came by another road than the stream.
-    """
-
-    stream: str
-    group: str
-    reason: Reason
-    error: str
-    attempts: int
-    original_id: str
-    entry: bytes
-    time: datetime
-    event: RawEvent | None = None
-
-
-def dead_stream(stream: str) -> str:
-    """Where the dead letters of a stream lie; in its slot of a cluster, if its name has a hash tag."""
-    return f"{stream}.dead"
 
 
 class DeadLetters:
-    """Dead letters of one group for one stream (or partition of it).
+    """Writes the dead letters of one group for one stream (or partition of it).
 
     Args:
         max_length: the oldest letters beyond it are dropped.
@@ -73,30 +46,35 @@ class DeadLetters:
             stream=self._stream,
             group=self._group,
             reason=flaw.reason,
-            error=flaw.error[:_LONGEST_ERROR],
+            error=flaw.error[:LONGEST_ERROR],
+            traceback=flaw.traceback[-LONGEST_TRACEBACK:],
             attempts=work.failures,
-            original_id=work.entry_id.decode() if work.entry_id is not None else "",
+            reclaims=work.reclaims,
+            redrives=work.redrives,
+            original_id=work.original_id,
             entry=work.body,
             time=self._clock.now(),
             event=work.event,
         )
 
-    async def write(self, letter: DeadLetter, work: Work, lease: PartitionLease | None) -> bool:
-        """Write it unless that was done before, or the entry has ended elsewhere; False then. One round trip,
-        safe to send twice.
+    async def write(self, letter: DeadLetter, work: Work, lease: PartitionLease | None) -> int | None:
+        """Write it; returns how many older letters had to go for it. None when that was done before, or the
+        entry has ended elsewhere.
+
+        One round trip, safe to send twice.
 
         Raises: LeaseLost when another reader is responsible now.
         """
-        fields: list[str | bytes] = ["group", letter.group, "reason", letter.reason, "error", letter.error]
-        fields += ["attempts", str(letter.attempts), "original_id", letter.original_id]
-        fields += ["entry", letter.entry, "time", letter.time.isoformat()]
-        written = await _WRITE(
+        dead = dead_stream(self._stream)
+        reply = await _WRITE(
             self._connections,
             keys=[
-                dead_stream(self._stream),
+                dead,
+                f"{dead}.edits",
+                f"{dead}.counts",
                 self._failures_key,
                 lease.key if lease else self._failures_key,
-                self._stream,
+                work.source.stream if work.source else self._stream,
             ],
             args=[
                 lease.token if lease else "",
@@ -105,36 +83,25 @@ class DeadLetters:
                 FAILURES_KEPT_MS,
                 self._max_length,
                 work.entry_id or "",
-                *fields,
+                *letter.to_fields(),
             ],
         )
-        if written is None and lease is not None:
+        if reply is None and lease is not None:
             raise lease.lost()
-        return bool(written)
+        written, displaced = reply
+        return displaced if written else None
 
-    async def read(self, count: int = 100) -> list[DeadLetter]:
-        """The newest letters of this group among the newest `count` of the stream. One round trip."""
-        rows: Any = await run_idempotent(
-            lambda: self._connections.commands.xrevrange(dead_stream(self._stream), count=count)
-        )
-        letters = []
-        for _, fields in rows:
-            text = {name.decode(): value for name, value in fields.items()}
-            if text["group"].decode() != self._group:
-                continue
-            letters.append(
-                DeadLetter(
-                    stream=self._stream,
-                    group=self._group,
-                    reason=Reason(text["reason"].decode()),
-                    error=text["error"].decode(),
-                    attempts=int(text["attempts"]),
-                    original_id=text["original_id"].decode(),
-                    entry=text["entry"],
-                    time=datetime.fromisoformat(text["time"].decode()),
-                )
-            )
-        return letters
+
+def places(error: BaseException) -> str:
+    """Where an error and its causes came from: frames and classes, without messages, which may quote what
+    people wrote. The last one is what the handler raised."""
+    parts: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(parts) < 10:
+        frames = "".join(traceback.format_tb(seen.__traceback__))
+        parts.append(f"{frames}{type(seen).__module__}.{type(seen).__qualname__}\n")
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return "\n".join(reversed(parts))
 
 
 def mark(letter: DeadLetter) -> bytes:

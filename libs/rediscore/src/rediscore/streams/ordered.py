@@ -9,7 +9,7 @@ from rediscore.retry import TRANSIENT
 from rediscore.scripts import Script
 from rediscore.streams.checks import CheckResult
 from rediscore.streams.lease import PartitionLease
-from rediscore.streams.pending import PendingEntry
+from rediscore.streams.pending import PendingEntry, PendingList
 from rediscore.streams.reader import TROUBLE, Reader, pause
 from rediscore.streams.session import ReaderSettings, Session, Stopping
 
@@ -57,18 +57,20 @@ class OrderedReader(Reader):
     async def _read(self, session: Session, lease: PartitionLease) -> None:
         """Take entries in, for ever. After any trouble what is pending comes first again: the answer to
         a read may have been lost."""
-        last: bytes | None = None
+        last: dict[str, bytes] | None = None
         failed = 0
         while True:
             try:
                 if last is None:
                     last = await self._resync(session, lease)
                 count = await session.room()
-                entries = await self._read_new(session, lease, count)
+                room = count
+                for stream, ids in (await self._read_new(session, lease, count)).items():
+                    room -= len(ids)
+                    if ids:
+                        last[stream] = ids[-1]
                 failed = 0
-                if entries:
-                    last = entries[-1]
-                if len(entries) < count:
+                if room > 0:
                     await self._wait_for_news(last)
             except (RedisError, OSError, TimeoutError) as error:
                 last = None
@@ -76,58 +78,64 @@ class OrderedReader(Reader):
                 self.trouble(error)
                 await pause(TROUBLE.delay(failed))
 
-    async def _resync(self, session: Session, lease: PartitionLease) -> bytes:
+    async def _resync(self, session: Session, lease: PartitionLease) -> dict[str, bytes]:
         last = await self.ensure_group()
-        await self._drain(session, lease)
+        for pending in session.pending:
+            await self._drain(session, lease, pending)
         return last
 
-    async def _read_new(self, session: Session, lease: PartitionLease, count: int) -> list[bytes]:
-        """Deliver new entries to us; returns their ids. One round trip, which extends the lease too."""
+    async def _read_new(self, session: Session, lease: PartitionLease, count: int) -> dict[str, list[bytes]]:
+        """Deliver new entries of both streams to us; returns their ids. One round trip, which extends the
+        lease too."""
         asked = self._settings.clock.monotonic()
-        entries = await _READ(
+        reply = await _READ(
             self._settings.connections,
-            keys=[self._settings.stream, lease.key],
+            keys=[*(source.stream for source in session.sources), lease.key],
             args=[lease.token, lease.ttl_ms, self._settings.group, self._settings.consumer, count],
         )
-        if entries is None:
+        if reply is None:
             raise lease.lost()
         lease.extended(asked)
         self.heard(CheckResult("reading"))
-        session.admit_entries(entries)
-        return [entry_id for entry_id, _ in entries]
+        ids = {}
+        for source, entries in zip(session.sources, reply, strict=True):
+            session.admit_entries(entries, source)
+            ids[source.stream] = [entry_id for entry_id, _ in entries]
+        return ids
 
-    async def _wait_for_news(self, last: bytes) -> None:
+    async def _wait_for_news(self, last: dict[str, bytes]) -> None:
         """Return when something newer is there, or after `block` seconds. Delivers nothing, so an answer
         that gets lost strands nothing."""
         client = self._settings.connections.blocking(self._settings.block)
-        await client.xread({self._settings.stream: last}, count=1, block=round(self._settings.block * 1000))
+        await client.xread(last, count=1, block=round(self._settings.block * 1000))  # type: ignore[arg-type]
 
-    async def _drain(self, session: Session, lease: PartitionLease) -> None:
+    async def _drain(self, session: Session, lease: PartitionLease, pending: PendingList) -> None:
         """Take in all that is pending, in the order of the stream."""
         after: bytes | None = None
-        while page := await session.pending.page(after, count=self._settings.prefetch):
+        while page := await pending.page(after, count=self._settings.prefetch):
             after = page[-1].entry_id
-            unknown = [entry for entry in page if entry.entry_id not in session.known]
+            prefix = pending.source.prefix
+            unknown = [entry for entry in page if prefix + entry.entry_id not in session.known]
             for suspect, entries in groupby(unknown, key=self._is_suspect):
                 if suspect:
-                    await self._drain_alone(session, lease, list(entries))
+                    await self._drain_alone(session, lease, pending, list(entries))
                 else:
-                    await self._drain_together(session, lease, list(entries))
+                    await self._drain_together(session, lease, pending, list(entries))
 
     async def _drain_together(
-        self, session: Session, lease: PartitionLease, entries: list[PendingEntry]
+        self, session: Session, lease: PartitionLease, pending: PendingList, entries: list[PendingEntry]
     ) -> None:
         while entries:
             count = await session.room()
-            session.admit(await session.pending.claim(entries[:count], lease=lease))
+            session.admit(await pending.claim(entries[:count], lease=lease))
             del entries[:count]
 
     async def _drain_alone(
-        self, session: Session, lease: PartitionLease, entries: list[PendingEntry]
+        self, session: Session, lease: PartitionLease, pending: PendingList, entries: list[PendingEntry]
     ) -> None:
         for entry in entries:
             await session.emptied()
-            session.admit(await session.pending.claim([entry], lease=lease))
+            session.admit(await pending.claim([entry], lease=lease))
             await session.emptied()
 
     def _is_suspect(self, entry: PendingEntry) -> bool:

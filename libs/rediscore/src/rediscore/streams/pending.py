@@ -9,6 +9,7 @@ from rediscore.client import RedisConnections
 from rediscore.scripts import Script
 from rediscore.streams.dead_letters import recall
 from rediscore.streams.lease import PartitionLease
+from rediscore.streams.sources import Source
 from rediscore.streams.work import Work, work_from_entry
 
 log = logging.getLogger(__name__)
@@ -25,13 +26,13 @@ class PendingEntry:
 
 
 class PendingList:
-    """The pending list of one group, all consumers together."""
+    """The pending list of one group in one of its two streams, all consumers together."""
 
     def __init__(
-        self, connections: RedisConnections, *, stream: str, group: str, consumer: str, failures_key: str
+        self, connections: RedisConnections, *, source: Source, group: str, consumer: str, failures_key: str
     ) -> None:
+        self.source = source
         self._connections = connections
-        self._stream = stream
         self._group = group
         self._consumer = consumer
         self._failures_key = failures_key
@@ -39,7 +40,7 @@ class PendingList:
     async def page(self, after: bytes | None, *, count: int, idle: float | None = None) -> list[PendingEntry]:
         """The next entries by id, those only that nobody touched for `idle` seconds. One round trip."""
         rows: Any = await self._connections.commands.xpending_range(
-            self._stream,
+            self.source.stream,
             self._group,
             min="-" if after is None else b"(" + after,
             max="+",
@@ -64,12 +65,13 @@ class PendingList:
         """
         reply = await _CLAIM(
             self._connections,
-            keys=[self._stream, self._failures_key, lease.key if lease else self._failures_key],
+            keys=[self.source.stream, self._failures_key, lease.key if lease else self._failures_key],
             args=[
                 lease.token if lease else "",
                 self._group,
                 self._consumer,
                 round(idle * 1000),
+                self.source.prefix,
                 *(entry.entry_id for entry in entries),
             ],
         )
@@ -78,13 +80,17 @@ class PendingList:
         deliveries = {entry.entry_id: entry.deliveries for entry in entries}
         works = []
         for (entry_id, fields), noted in zip(*reply, strict=True):
-            work = work_from_entry(entry_id, fields)
+            work = work_from_entry(entry_id, fields, self.source)
             work.reclaims = deliveries[entry_id]
             recall(work, noted)
             works.append(work)
         if len(works) < len(entries):
             log.warning(
                 "stream_pending_not_claimed",
-                extra={"stream": self._stream, "group": self._group, "count": len(entries) - len(works)},
+                extra={
+                    "stream": self.source.stream,
+                    "group": self._group,
+                    "count": len(entries) - len(works),
+                },
             )
         return works

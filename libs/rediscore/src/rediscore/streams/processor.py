@@ -10,10 +10,11 @@ from redis.exceptions import RedisError
 
 from rediscore.client import RedisConnections
 from rediscore.streams.acks import AckBatcher
-from rediscore.streams.dead_letters import FAILURES_KEPT_MS, DeadLetter, DeadLetters
+from rediscore.streams.dead_letters import FAILURES_KEPT_MS, DeadLetters, places
 from rediscore.streams.errors import Postpone, Reject
 from rediscore.streams.event import violations
 from rediscore.streams.lease import PartitionLease
+from rediscore.streams.letters import DeadLetter
 from rediscore.streams.metrics import StreamMetrics
 from rediscore.streams.policy import Outcome, Reason, RetryPolicy
 from rediscore.streams.routes import BatchHandler, Routes
@@ -134,9 +135,9 @@ class Processor:
         if isinstance(error, Postpone):
             return self._postpone(work, error)
         if isinstance(error, Reject):
-            work.flaw = Flaw(Reason.REJECTED, str(error))
+            work.flaw = Flaw(Reason.REJECTED, str(error), places(error))
         elif isinstance(error, ValidationError):
-            work.flaw = Flaw(Reason.INVALID_PAYLOAD, violations(error))
+            work.flaw = Flaw(Reason.INVALID_PAYLOAD, violations(error), places(error))
         else:
             work.failures += 1
             self._metrics.retried()
@@ -144,16 +145,17 @@ class Processor:
             if work.failures < self._retry.max_attempts:
                 await self._note_failure(work)
                 return self._delay(work.failures)
-            work.flaw = Flaw(Reason.HANDLER_FAILED, f"{type(error).__name__}: {error}")
+            work.flaw = Flaw(Reason.HANDLER_FAILED, f"{type(error).__name__}: {error}", places(error))
         return await self._bury(work, work.flaw)
 
     async def _bury(self, work: Work, flaw: Flaw) -> float | None:
         letter = self._dead_letters.letter(work, flaw)
         try:
-            if await self._dead_letters.write(letter, work, self._lease):
-                self._log_letter(letter)
+            displaced = await self._dead_letters.write(letter, work, self._lease)
         except RedisError as error:
             return self._bury_later(work, error)
+        if displaced is not None:
+            self._log_letter(letter, displaced)
         if self._on_dead is not None:
             failed = await self._outcome_of(self._on_dead(letter))
             if failed is not None:
@@ -169,7 +171,7 @@ class Processor:
 
     def _end(self, work: Work, outcome: Outcome, *, noted: bool = False) -> None:
         noted = noted or work.failures > 0
-        self._acks.add(work.entry_id, failure_field=work.failure_field if noted else None)
+        self._acks.add(work, noted=noted)
         self._metrics.ended(outcome)
         work.finish(outcome)
 
@@ -207,7 +209,7 @@ class Processor:
             },
         )
 
-    def _log_letter(self, letter: DeadLetter) -> None:
+    def _log_letter(self, letter: DeadLetter, displaced: int) -> None:
         log.error(
             "stream_dead_letter",
             extra={
@@ -215,7 +217,10 @@ class Processor:
                 "group": letter.group,
                 "reason": str(letter.reason),
                 "attempts": letter.attempts,
+                "redrives": letter.redrives,
                 "entry_id": letter.original_id,
                 "event_id": letter.event.id if letter.event else None,
             },
         )
+        if displaced:
+            log.error("stream_dead_letters_dropped", extra={"stream": letter.stream, "count": displaced})

@@ -89,16 +89,16 @@ class Reader(ABC):
             log.warning("stream_reader_down", extra={**self._where, "reason": result.reason})
         self._result = result
 
-    async def ensure_group(self) -> bytes:
-        """Make stream and group where they are missing; returns the id delivered last. Two round trips.
+    async def ensure_group(self) -> dict[str, bytes]:
+        """Make both streams and the group in them where they are missing; returns the id delivered last of
+        each. Four round trips.
 
         A new group starts at the beginning: what was added before it is delivered too.
         """
-        commands, stream, group = (
-            self._settings.connections.commands,
-            self._settings.stream,
-            self._settings.group,
-        )
+        return {source.stream: await self._ensure_group(source.stream) for source in self._settings.sources}
+
+    async def _ensure_group(self, stream: str) -> bytes:
+        commands, group = self._settings.connections.commands, self._settings.group
         try:
             await commands.xgroup_create(stream, group, id="0", mkstream=True)
         except ResponseError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -22,6 +22,7 @@ from rediscore.streams.pending import PendingList
 from rediscore.streams.policy import RetryPolicy
 from rediscore.streams.processor import OnDead, Processor
 from rediscore.streams.routes import Routes
+from rediscore.streams.sources import Source, sources_of
 from rediscore.streams.work import Work, work_from_entry
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,11 @@ class ReaderSettings:
     metrics: StreamMetrics
     random: Random | None = None
 
+    @property
+    def sources(self) -> tuple[Source, Source]:
+        """The stream, and the group's own one."""
+        return sources_of(self.stream, self.group)
+
     def key(self, what: str) -> str:
         """Name of a key beside the stream, in the stream's cluster slot."""
         return self.keys.key("streams", what, self.group, tag=hash_tag(self.stream))
@@ -66,21 +72,25 @@ class Session:
     def __init__(self, settings: ReaderSettings, lease: PartitionLease | None) -> None:
         failures_key = settings.key("failures")
         self.lease = lease
-        self.known: set[bytes] = set()
+        self.known: dict[bytes, Work] = {}
         self._settings = settings
+        self.sources = settings.sources
         self.acks = AckBatcher(
             settings.connections,
-            stream=settings.stream,
+            sources=self.sources,
             group=settings.group,
             failures_key=failures_key,
-            acknowledged=self.known.difference_update,
+            acknowledged=self._forget,
         )
-        self.pending = PendingList(
-            settings.connections,
-            stream=settings.stream,
-            group=settings.group,
-            consumer=settings.consumer,
-            failures_key=failures_key,
+        self.pending = tuple(
+            PendingList(
+                settings.connections,
+                source=source,
+                group=settings.group,
+                consumer=settings.consumer,
+                failures_key=failures_key,
+            )
+            for source in self.sources
         )
         processor = Processor(
             routes=settings.routes,
@@ -125,19 +135,19 @@ class Session:
         """Take works in that are not here yet, each into its lane."""
         for work in works:
             if work.entry_id is not None:
-                if work.entry_id in self.known:
+                if work.failure_field in self.known:
                     continue
-                self.known.add(work.entry_id)
+                self.known[work.failure_field] = work
                 if self.lease is None:
                     # Competing: no order among entries, not even of one subject.
-                    work.lane = work.entry_id.decode()
+                    work.lane = work.failure_field.decode()
             if self._settings.routes.batch is not None:
                 work.lane = BATCH_LANE
             self.dispatcher.put(work)
 
-    def admit_entries(self, entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
+    def admit_entries(self, entries: Sequence[tuple[bytes, Sequence[bytes]]], source: Source) -> None:
         """Take new entries in, as scripts return them."""
-        self.admit([work_from_entry(entry_id, fields) for entry_id, fields in entries])
+        self.admit([work_from_entry(entry_id, fields, source) for entry_id, fields in entries])
 
     async def run(
         self,
@@ -172,6 +182,10 @@ class Session:
             stream = self._settings.stream
             self.dispatcher.close(NotActive(f"This instance reads {stream} no longer; try where it is read."))
             await self._last_acks()
+
+    def _forget(self, ended: Iterable[bytes]) -> None:
+        for field in ended:
+            self.known.pop(field, None)
 
     async def _finish(self, grace: float) -> None:
         self.dispatcher.halt()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rediscore.streams.errors import MalformedEntry
 from rediscore.streams.event import DATA_FIELD, RawEvent, decode_entry
 from rediscore.streams.policy import Outcome, Reason
+from rediscore.streams.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +16,17 @@ class Flaw:
 
     reason: Reason
     error: str
+    traceback: str = ""
 
 
 @dataclass(slots=True, eq=False)
 class Work:
     """An event, what has happened to it so far, and how it ended.
 
-    `lane` names what must be in sequence. `entry_id` is None for an event that came by another road
-    than the stream; then nothing is acknowledged. `failure_field` is where failures are noted for the
-    next reader.
+    `lane` names what must be in sequence. `entry_id` and `source` are None for an event that came by
+    another road than a stream; then nothing is acknowledged. `failure_field` is where failures are noted
+    for the next reader; no two works of a group have the same. `original_id` is that of the entry in the
+    stream that all read.
     """
 
     lane: str
@@ -31,6 +34,9 @@ class Work:
     failure_field: bytes
     event: RawEvent | None
     body: bytes
+    source: Source | None = None
+    original_id: str = ""
+    redrives: int = 0
     failures: int = 0
     reclaims: int = 0
     postponed: int = 0
@@ -53,18 +59,25 @@ def injected_work(event: RawEvent) -> tuple[Work, asyncio.Future[Outcome]]:
     return Work(event.subject, None, field, event, event.to_json().encode(), done=done), done
 
 
-def work_from_entry(entry_id: bytes, fields: Sequence[bytes]) -> Work:
+def work_from_entry(entry_id: bytes, fields: Sequence[bytes], source: Source) -> Work:
     """The work in a stream entry as scripts return it: field, value, field, value, …
 
-    An entry that holds no event becomes work with a flaw, in a lane of its own.
+    An entry that holds no event becomes work with a flaw, in a lane of its own. What was sent again is
+    handled alone: it may spoil a batch as it did before.
     """
     pairs = dict(zip(fields[::2], fields[1::2], strict=True))
     body = pairs.get(DATA_FIELD)
+    work = Work(entry_id.decode(), entry_id, source.prefix + entry_id, None, body or b"", source)
+    work.original_id = work.lane
+    if source.own:
+        work.original_id = pairs.get(b"original_id", b"").decode()
+        work.redrives = int(pairs.get(b"redrives", b"1"))
+        work.alone = True
     try:
-        event = decode_entry(pairs)
+        work.event = decode_entry(pairs)
+        work.lane = work.event.subject
     except MalformedEntry as error:
         if body is None:
-            body = b" ".join(fields)
-        flaw = Flaw(Reason.MALFORMED, str(error))
-        return Work(entry_id.decode(), entry_id, entry_id, None, body, flaw=flaw)
-    return Work(event.subject, entry_id, entry_id, event, body or b"")
+            work.body = b" ".join(fields)
+        work.flaw = Flaw(Reason.MALFORMED, str(error))
+    return work

@@ -8,19 +8,18 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from rediscore.client import RedisConnections
-from rediscore.clock import SystemClock
 from rediscore.keys import KeySpace
 from rediscore.retry import Backoff
 from rediscore.streams import (
     CloudEvent,
     DeadLetter,
+    DeadLetterBox,
     RawEvent,
     ReliableStreams,
     RetryPolicy,
     StreamPublisher,
     dead_stream,
 )
-from rediscore.streams.dead_letters import DeadLetters
 from rediscore.testing.waiting import eventually
 
 QUICK = RetryPolicy(max_attempts=3, backoff=Backoff(0.01, 0.05), max_reclaims=20, timeout=10.0)
@@ -58,7 +57,7 @@ class StreamKit:
         self.publisher = StreamPublisher(connections)
         self.keys = KeySpace(prefix)
         self.quick = QUICK
-        self._running: list[ReliableStreams] = []
+        self.running: list[ReliableStreams] = []
 
     @property
     def commands(self) -> Any:
@@ -87,7 +86,7 @@ class StreamKit:
         """Streams of this group; stopped at the end of the test."""
         defaults: dict[str, Any] = {"lease_ttl": 1.0, "min_idle": 0.3}
         made = ReliableStreams(self.connections, group=self.group, keys=self.keys, **(defaults | options))
-        self._running.append(made)
+        self.running.append(made)
         return made
 
     async def read(self, handler: Any, *, retry: RetryPolicy = QUICK, **options: Any) -> ReliableStreams:
@@ -99,7 +98,7 @@ class StreamKit:
         return streams
 
     async def stop(self) -> None:
-        for streams in self._running:
+        for streams in self.running:
             await streams.stop(grace=2.0)
 
     async def pending(self, stream: str | None = None) -> int:
@@ -123,16 +122,11 @@ class StreamKit:
 
     async def dead(self, stream: str | None = None) -> list[DeadLetter]:
         """Dead letters, oldest first."""
-        stream = stream or self.stream
-        letters = DeadLetters(
-            self.connections,
-            stream=stream,
-            group=self.group,
-            failures_key="unused",
-            clock=SystemClock(),
-            max_length=10,
-        )
-        return (await letters.read())[::-1]
+        page = await self.box(stream).page(group=self.group, oldest_first=True, limit=1000)
+        return list(page.letters)
+
+    def box(self, stream: str | None = None) -> DeadLetterBox:
+        return DeadLetterBox(self.connections, stream or self.stream)
 
     async def dead_length(self) -> int:
         return int(await self.commands.xlen(dead_stream(self.stream)))
