@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
+from rediscore.streams import ReliableStreams
 from rediscore.testing import ServerUnderTest, eventually
 from rediscore.testing.streams import Recorder, StreamKit
 
@@ -66,3 +67,24 @@ async def logged(kit: StreamKit, line: str, within: float = 10.0) -> None:
         await eventually(found, within=within, what=repr(line))
     except AssertionError as error:
         raise AssertionError("\n".join([str(error), *await log_of(kit)])) from None
+
+
+async def die(
+    kit: StreamKit, recorder: Recorder, *ids: str, group: str | None = None, others: int = 0
+) -> None:
+    """Make dead letters of these events (and of `others`), with a reader that stops afterwards."""
+    before = sum((await kit.box().counts()).values())
+    streams = ReliableStreams(kit.connections, group=group or kit.group, keys=kit.keys, lease_ttl=1.0)
+    for event_id in ids:
+        recorder.failing[event_id] = ValueError("no such oven")
+    streams.subscriber(kit.stream, retry=kit.quick).on_any(recorder)
+    await kit.publish(*(kit.event(event_id) for event_id in ids))
+    await streams.start()
+
+    async def dead() -> bool:
+        return sum((await kit.box().counts()).values()) == before + len(ids) + others
+
+    await eventually(dead)
+    await streams.stop()
+    recorder.failing.clear()
+    recorder.events.clear()

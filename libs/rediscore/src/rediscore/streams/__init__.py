@@ -1,9 +1,9 @@
 """Reliable, ordered event streams on Redis Streams (extra `streams`)."""
 
+from rediscore.streams.audit import AuditEntry
 from rediscore.streams.checks import CheckResult
 from rediscore.streams.consumer import ReliableStreams
 from rediscore.streams.dead_letter_box import (
-    AuditEntry,
     DeadLetterBox,
     LetterPage,
     NotTheSameEvent,

@@ -4,14 +4,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from rediscore.client import RedisConnections
 from rediscore.clock import Clock, SystemClock
 from rediscore.errors import RediscoreError
 from rediscore.scripts import Argument, Script
+from rediscore.streams.audit import AuditEntry, read_audit
 from rediscore.streams.letters import Correction, DeadLetter, dead_stream, event_in, read_letter
 from rediscore.streams.policy import Reason
 from rediscore.streams.sources import redrive_stream
@@ -56,20 +57,6 @@ class RedriveStep:
     next: str | None
     wait: float
     full: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Who did what with which letter, when and why."""
-
-    time: datetime
-    action: Literal["redrive", "edit", "drop"]
-    letter_id: str
-    group: str
-    reason: Reason
-    original_id: str
-    by: str
-    why: str
 
 
 class DeadLetterBox:
@@ -260,7 +247,7 @@ class DeadLetterBox:
         """
         upper = "+" if before is None else f"({_checked_id(before)}"
         rows = await self._execute("XREVRANGE", self._audit, upper, "-", "COUNT", limit)
-        return [(entry_id.decode(), _audit_entry(entry_id, _pairs(fields))) for entry_id, fields in rows]
+        return [(entry_id.decode(), read_audit(entry_id, _pairs(fields))) for entry_id, fields in rows]
 
     async def _rows(
         self, after: str | None, oldest_first: bool, count: int
@@ -339,18 +326,3 @@ def _pairs(flat: Any) -> dict[bytes, bytes]:
     if isinstance(flat, dict):
         return flat
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _audit_entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> AuditEntry:
-    text = {name.decode(): value.decode() for name, value in fields.items()}
-    action: Any = text["action"]
-    return AuditEntry(
-        time=datetime.fromtimestamp(int(entry_id.partition(b"-")[0]) / 1000, UTC),
-        action=action,
-        letter_id=text["letter"],
-        group=text["group"],
-        reason=Reason(text["reason"]),
-        original_id=text["original_id"],
-        by=text["by"],
-        why=text["why"],
-    )

@@ -1,5 +1,5 @@
 -- Included by scripts that take letters out of a dead-letter stream.
--- DEAD, EDITS, COUNTS, AUDIT: keys; see dead_letter.lua and letter_edit.lua.
+-- KEYS: names them DEAD, EDITS, COUNTS, AUDIT; see letter_edit.lua.
 local AUDIT_KEPT = 10000
 
 local function find(id)
