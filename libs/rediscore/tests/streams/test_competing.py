@@ -12,6 +12,7 @@ from rediscore.streams import Reason
 from rediscore.streams.acks import AckBatcher
 from rediscore.streams.dead_letters import DeadLetters
 from rediscore.streams.pending import PendingList
+from rediscore.streams.sources import sources_of
 from rediscore.streams.work import Flaw
 from rediscore.testing import eventually
 from rediscore.testing.streams import Recorder, StreamKit
@@ -122,19 +123,20 @@ async def test_who_comes_too_late_writes_no_second_letter(kit: StreamKit) -> Non
     await kit.commands.xgroup_create(kit.stream, kit.group, id="0")
     await kit.commands.xreadgroup(kit.group, "gone", {kit.stream: ">"})
     failures = kit.keys.key("failures", tag=kit.stream)
-    places = {"stream": kit.stream, "group": kit.group, "failures_key": failures}
-    pending = PendingList(kit.connections, consumer="reader", **places)
-    letters = DeadLetters(kit.connections, clock=SystemClock(), max_length=10, **places)
+    places: Any = {"group": kit.group, "failures_key": failures}
+    sources = sources_of(kit.stream, kit.group)
+    pending = PendingList(kit.connections, source=sources[0], consumer="reader", **places)
+    letters = DeadLetters(kit.connections, stream=kit.stream, clock=SystemClock(), max_length=10, **places)
     entries = await pending.page(None, count=10)
     (paused,) = await pending.claim(entries, lease=None)
     (other,) = await pending.claim(entries, lease=None)
     flaw = Flaw(Reason.HANDLER_FAILED, "no")
-    assert await letters.write(letters.letter(other, flaw), other, None)
-    acks = AckBatcher(kit.connections, acknowledged=lambda _: None, **places)
-    acks.add(other.entry_id, failure_field=other.failure_field)
+    assert await letters.write(letters.letter(other, flaw), other, None) == 0
+    acks = AckBatcher(kit.connections, sources=sources, acknowledged=lambda _: None, **places)
+    acks.add(other, noted=True)
     await acks.flush()
-    assert not await letters.write(letters.letter(paused, flaw), paused, None)
+    assert await letters.write(letters.letter(paused, flaw), paused, None) is None
     assert await kit.dead_length() == 1
     # A wiped stream says nothing about how it ended: better a letter too many than none.
     await kit.commands.delete(kit.stream)
-    assert await letters.write(letters.letter(paused, flaw), paused, None)
+    assert await letters.write(letters.letter(paused, flaw), paused, None) == 0
