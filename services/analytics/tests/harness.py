@@ -1,18 +1,21 @@
 """Analytics that runs on real Redis and a real database, and the services that it hears from."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from analytics_service import archive
 from analytics_service.app import create_analytics_app
-from analytics_service.fold import Tally, fold
-from analytics_service.projections import Projections
-from analytics_service.projector import Projector
+from analytics_service.picture import Picture, fold_from_nothing, picture_of, read_picture
+from analytics_service.projections import Generation, Projections
+from analytics_service.projector import Projector, day_of
 from analytics_service.settings import AnalyticsSettings
+from analytics_service.tally import board_table
 from fastapi import FastAPI
 from pizzeria_chassis.app import Service, create_app
 from pizzeria_chassis.auth import Authenticator
@@ -29,7 +32,6 @@ from pizzeria_contracts.streams import KITCHEN, MENU, ORDERS
 from pydantic import SecretStr
 from rediscore.breaker import CircuitBreaker
 from rediscore.client import RedisConnections
-from rediscore.clock import SystemClock
 from rediscore.keys import KeySpace
 from rediscore.settings import RedisSettings
 from rediscore.streams import CloudEvent, RawEvent
@@ -48,22 +50,22 @@ def order_of(pizza_id: str, quantity: int = 1, total: str = "12.99") -> list[Pay
     return [OrderPlaced(**content), PaymentCaptured(amount=total), OrderConfirmed(**content)]
 
 
-def captured(number: int, *, time: datetime | None = None, **data: Any) -> RawEvent:
+def captured(number: int, *, at: datetime | None = None, **data: Any) -> RawEvent:
     """An event as it comes from a stream: one euro was paid for an order."""
     return RawEvent(
         id=f"e-{number}",
         source="/pizzeria/order",
         type=PaymentCaptured.event_type,
         subject=f"o-{number}",
-        time=time or datetime.now(UTC),
+        time=at or datetime.now(UTC),
         data={"amount": "1.00", **data},
     )
 
 
-def confirmed(number: int, pizza_id: str) -> RawEvent:
+def confirmed(number: int, pizza_id: str, *, at: datetime | None = None) -> RawEvent:
     """An event as it comes from a stream: an order of one pizza is confirmed."""
     data = order_of(pizza_id)[-1].model_dump(mode="json")
-    return captured(number).model_copy(update={"type": OrderConfirmed.event_type, "data": data})
+    return captured(number, at=at).model_copy(update={"type": OrderConfirmed.event_type, "data": data})
 
 
 class Upstream:
@@ -188,6 +190,22 @@ class Analytics:
         await eventually(is_so, within=20, what=f"{events} events are archived and counted")
 
 
+class Later:
+    """The clock of a machine, ahead by some time."""
+
+    def __init__(self, ahead: timedelta) -> None:
+        self._ahead = ahead
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
 @dataclass
 class Books:
     """Archive and projections, beside the service or without it."""
@@ -196,9 +214,8 @@ class Books:
     connections: RedisConnections
     projections: Projections
 
-    @property
-    def projector(self) -> Projector:
-        return Projector(self.database, self.projections, SystemClock())
+    def projector(self, ahead: timedelta = timedelta()) -> Projector:
+        return Projector(self.database, self.projections, Later(ahead))
 
     async def keep(self, *events: RawEvent) -> None:
         """Put events into the archive, as the streams would."""
@@ -209,28 +226,38 @@ class Books:
 
         await self.database.transact(work)
 
-    async def count(self) -> int:
-        """Let a projector step until there is nothing to do; returns how many steps that took."""
-        steps = 1
-        while await self.projector.step():
-            steps += 1
-        return steps
+    async def count(self, ahead: timedelta = timedelta()) -> None:
+        """Let a projector step until there is nothing to do."""
+        projector = self.projector(ahead)
+        while await projector.step():
+            pass
 
     async def events(self) -> list[RawEvent]:
         async with self.database.read() as session:
             return [row.event for row in await archive.since(session, 0, limit=100_000)]
 
-    async def folded(self) -> Tally:
-        """A fold over the archive from nothing."""
-        return fold(await self.events())
+    async def live(self) -> Generation | None:
+        return (await self.projections.control()).live
 
-    async def projected(self) -> Tally:
-        """What Redis holds."""
-        tally = Tally()
-        tally.pizzas.update(dict(await self.projections.popular(1000)))
-        tally.hours.update(await self.projections.hours())
-        tally.unreadable = (await self.projections.state()).unreadable
-        return tally
+    async def expected(self, ahead: timedelta = timedelta()) -> Picture:
+        """A fold over the archive from nothing."""
+        async with self.database.read() as session:
+            head = await archive.head(session)
+        return picture_of(await fold_from_nothing(self.database, head), day_of(Later(ahead).now()))
+
+    async def found(self, ahead: timedelta = timedelta()) -> Picture:
+        """What Redis holds; nothing while nothing is live."""
+        live = await self.live()
+        if live is None:
+            return {}
+        return await read_picture(self.projections, live.name, day_of(Later(ahead).now()))
+
+    async def popular(self) -> dict[str, int]:
+        """The board of pizzas of all time, as it is listed."""
+        async with self.projections.reading() as live:
+            return dict(
+                await self.projections.best(live, board_table("pizzas", "all", datetime.now(UTC)), 100)
+            )
 
     async def all_counted(self, events: int) -> bool:
         """Whether that many events are archived and all of them are counted."""
@@ -239,8 +266,8 @@ class Books:
         return await self.checkpoint() == head and len(await self.events()) == events
 
     async def checkpoint(self) -> int:
-        found = (await self.projections.state()).checkpoint
-        return found.seq if found else 0
+        live = await self.live()
+        return live.checkpoint.seq if live else 0
 
 
 @contextlib.asynccontextmanager

@@ -6,14 +6,28 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from analytics_service.tables import archive
 from pizzeria_chassis.settings import Staff
 from pizzeria_chassis.testing import caller
-from pizzeria_contracts.events import DeliveryCompleted, OrderCancelled, PaymentRefunded
+from pizzeria_chassis.transaction import Transaction
+from pizzeria_contracts.events import (
+    DeliveryCompleted,
+    OrderCancelled,
+    OrderReady,
+    PaymentRefunded,
+    TicketAccepted,
+    TicketCompleted,
+    TicketStarted,
+)
 from rediscore.testing import FaultProxy, eventually
+from sqlalchemy import delete, update
 
-from services.analytics.tests.harness import Analytics, House
+from services.analytics.tests.harness import Analytics, Books, House
 
-FOR_MANAGERS = ["/hourly", "/revenue", "/journeys/o-1", "/projections"]
+FOR_MANAGERS = [
+    "/hourly", "/revenue", "/cancellations", "/timings", "/leaderboards/stations", "/journeys/o-1",
+    "/projections", "/projections/check", "/projections/rebuilds", "/projections/rebuilds/r-1",
+]  # fmt: skip
 
 
 @pytest_asyncio.fixture
@@ -75,6 +89,113 @@ async def test_a_day_on_which_more_went_back_than_came_in(house: House, analytic
     assert (await analytics.get("/revenue"))["revenue"]["amount"] == "-5.00"
 
 
+@pytest.mark.proves("P11")
+async def test_why_orders_were_cancelled(house: House, analytics: Analytics) -> None:
+    for number, reason in enumerate(["customer", "kitchen-timeout", "customer"]):
+        await house.order.tell(OrderCancelled(reason=reason, refunded="0.00"), subject=f"o-{number}")
+    await analytics.archived(3)
+    assert await analytics.get("/cancellations") == {
+        "total": 3,
+        "items": [{"reason": "customer", "count": 2}, {"reason": "kitchen-timeout", "count": 1}],
+        "next": None,
+    }
+
+
+@pytest.mark.proves("P11")
+async def test_how_long_things_took(house: House, analytics: Analytics) -> None:
+    for number, seconds in enumerate([10, 20, 30, 400]):
+        order_id = await house.place("hawaiian" if number else "calzone")
+        ticket = {"ticket_id": f"t-{number}", "station_id": "oven-1"}
+        await house.kitchen.tell(
+            TicketAccepted(tickets=("t-1",), estimated_ready_at=datetime.now(UTC)),
+            TicketStarted(**ticket),
+            TicketCompleted(**ticket, seconds=seconds),
+            OrderReady(),
+            DeliveryCompleted(driver_id="d-1"),
+            subject=order_id,
+        )
+    await analytics.archived(32)
+    answer = await analytics.get("/timings")
+    error = answer["relative_error"]
+    assert error == 0.03125
+    timings = {item["timing"]: item for item in answer["items"]}
+    assert {name: timing["count"] for name, timing in timings.items()} == {
+        "waiting": 4, "preparation": 4, "ready-to-delivered": 4, "order-to-delivered": 4,
+    }  # fmt: skip
+    prepared = timings["preparation"]
+    for percentile, seconds in {"p50": 20, "p90": 400, "p99": 400}.items():
+        assert prepared[percentile] == pytest.approx(seconds, rel=error)
+    assert [(of["pizza_id"], of["count"]) for of in prepared["by_pizza"]] == [("calzone", 1), ("hawaiian", 3)]
+    assert [(of["priority"], of["count"]) for of in prepared["by_priority"]] == [("standard", 4)]
+    assert sum(of["count"] for of in prepared["by_hour"]) == 4
+    assert 0 <= timings["order-to-delivered"]["p50"] < 20
+
+
+async def test_nothing_measured_is_not_zero_seconds(analytics: Analytics) -> None:
+    await analytics.archived(0)
+    assert [(item["count"], item["p50"]) for item in (await analytics.get("/timings"))["items"]] == [
+        (0, None)
+    ] * 4
+
+
+@pytest.mark.proves("P11")
+async def test_who_is_ahead(house: House, analytics: Analytics, day: str) -> None:
+    order_id = await house.place("hawaiian", 1, "20.00")
+    for ticket, (station, seconds) in enumerate(
+        [("oven-1", 50), ("oven-2", 30), ("oven-1", 40), ("oven-1", 60)]
+    ):
+        completed = TicketCompleted(ticket_id=f"t-{ticket}", station_id=station, seconds=seconds)
+        await house.kitchen.tell(completed, subject=order_id)
+    await analytics.archived(19)
+
+    async def board(name: str, **params: str) -> list[tuple[str, Any]]:
+        answer = await analytics.get(f"/leaderboards/{name}", **params)
+        assert [item["rank"] for item in answer["items"]] == list(range(1, len(answer["items"]) + 1))
+        return [(item["id"], item["score"]) for item in answer["items"]]
+
+    for params in ({}, {"window": "day"}, {"window": "week", "date": day}):
+        assert await board("stations", **params) == [("oven-1", 3), ("oven-2", 1)]
+        assert await board("stations-speed", **params) == [("oven-2", 30.0), ("oven-1", 50.0)]
+        assert await board("customers-orders", **params) == [("c-1", 3)]  # one of four was cancelled
+        assert await board("customers-money", **params) == [("c-1", {"amount": "60.97", "currency": "EUR"})]
+        assert await board("pizzas", **params) == [("hawaiian", 3), ("margherita", 2)]
+    yesterday = other_day(-1)
+    assert await board("pizzas", window="day", date=yesterday) == []
+    assert (await analytics.get("/leaderboards/pizzas", window="day"))["since"] == day
+
+
+@pytest.mark.proves("I6")
+async def test_a_check_from_outside_sees_that_all_adds_up(
+    house: House, analytics: Analytics, books: Books, day: str
+) -> None:
+    report = await analytics.get("/projections/check")
+    assert (report["consistent"], report["differences"], report["checkpoint"]) == (True, 0, 12)
+    assert report["streams"]["orders.events"] == {
+        "feed_head": 11, "archived": 11, "missing": [], "strangers": [],
+    }  # fmt: skip
+
+    async def damage(tx: Transaction) -> None:
+        at = (archive.c.stream == "orders.events") & (archive.c.position == 4)
+        await tx.session.execute(delete(archive).where(at))
+        at = (archive.c.stream == "orders.events") & (archive.c.position == 7)
+        await tx.session.execute(update(archive).where(at).values(event_id="somebody-else"))
+
+    await books.database.transact(damage)
+    report = await analytics.get("/projections/check")
+    assert not report["consistent"]
+    assert report["streams"]["orders.events"] == {
+        "feed_head": 11, "archived": 10, "missing": [4], "strangers": [7],
+    }  # fmt: skip
+    assert report["differences"] > 0
+
+
+async def test_a_check_without_a_feed_says_that_it_cannot_tell(house: House) -> None:
+    async with house.analytics(menu_url="http://127.0.0.1:1") as analytics:
+        await analytics.archived(0)
+        answer = await analytics.manager.get("/projections/check")
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+
+
 @pytest.mark.proves("P6")
 async def test_the_journey_of_an_order(house: House, analytics: Analytics) -> None:
     order_id = await house.place("margherita")
@@ -120,6 +241,12 @@ def other_day(days: int) -> str:
         ("/hourly", {"date": other_day(2)}, "date"),
         ("/revenue", {"from": other_day(-9)}, "from"),
         ("/revenue", {"from": other_day(0), "to": other_day(-1)}, "to"),
+        ("/cancellations", {"to": other_day(1)}, "to"),
+        ("/timings", {"from": other_day(-9)}, "from"),
+        ("/leaderboards/pizzas", {"date": other_day(-9)}, "date"),
+        ("/leaderboards/pizzas", {"window": "year"}, "window"),
+        ("/leaderboards/pizzas", {"limit": "101"}, "limit"),
+        ("/leaderboards/waiters", {}, "name"),
         ("/popular", {"limit": "0"}, "limit"),
         ("/popular", {"limit": "101"}, "limit"),
     ],

@@ -1,6 +1,7 @@
 """Processes killed with -9: nothing is counted twice, nothing is missed."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -16,30 +17,28 @@ import pytest
 from rediscore.embedded import free_port
 from rediscore.testing import eventually
 
-from services.analytics.tests.harness import Books, House, confirmed, ids
+from services.analytics.tests.harness import Books, House, ids
+from services.analytics.tests.killed_steps import MOMENTS
 
-KILLED_PROJECTOR = Path(__file__).with_name("killed_projector.py")
+KILLED_STEPS = Path(__file__).with_name("killed_steps.py")
 
 
-@pytest.mark.proves("I6")
-@pytest.mark.parametrize(("moment", "counted"), [("before", 3), ("after", 6)])
-async def test_a_projector_killed_between_fold_and_checkpoint_counts_once(
-    house: House, books: Books, moment: str, counted: int
-) -> None:
-    await books.keep(*(confirmed(number, "margherita") for number in range(3)))
-    await books.count()
-    await books.keep(*(confirmed(number, "hawaiian") for number in range(3, 6)))
-
-    killed = subprocess.Popen(
-        [sys.executable, KILLED_PROJECTOR, moment], env=os.environ | house.environment()
+@pytest.mark.proves("I6", "P13")
+def test_killed_between_any_two_steps_everything_is_counted_once(own_redis: str, tmp_path: Path) -> None:
+    """Archive commit, fold, checkpoint, begin of a rebuild, comparison, swap, end, clearing away."""
+    done = subprocess.run(
+        [sys.executable, KILLED_STEPS, tmp_path],
+        env=os.environ | {"REDIS_URL": own_redis, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        timeout=110,
     )
-    assert await asyncio.to_thread(killed.wait, 60) == -signal.SIGKILL
-    assert await books.checkpoint() == counted
-
-    await books.count()
-    assert await books.checkpoint() == 6
-    assert await books.projected() == await books.folded()
-    assert (await books.projected()).pizzas == {"margherita": 3, "hawaiian": 3}
+    assert done.returncode == 0, done.stderr[-2000:]
+    outcomes = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [outcome.pop("moment") for outcome in outcomes] == list(MOMENTS)
+    for moment, outcome in zip(MOMENTS, outcomes, strict=True):
+        assert outcome.pop("numbers") > 100
+        assert outcome == {"archived": True, "right": True, "open": False, "retired": 0}, moment
 
 
 @contextmanager
@@ -104,7 +103,7 @@ async def test_a_service_killed_at_random_archives_and_counts_everything_once(
         )
         told = await house.order.told()
         assert sorted(ids(await books.events())) == sorted(ids(told))
-        assert await books.projected() == await books.folded()
+        assert await books.found() == await books.expected()
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 20) == 0
 

@@ -3,23 +3,51 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 import redis.asyncio
-from analytics_service.fold import fold
-from analytics_service.projections import Checkpoint
-from analytics_service.projector import BATCH, DAYS_KEPT, oldest_day
+from analytics_service.projections import Checkpoint, Generation
+from analytics_service.projector import BATCH
+from analytics_service.tally import DAYS_KEPT, Table, Tally, day_table
 from rediscore.testing import FaultProxy
 
+from services.analytics.tests.evening import evening
 from services.analytics.tests.harness import Analytics, Books, House, captured, confirmed, open_books
 
 NOW = datetime.now(UTC)
 
 
+def days_ago(days: int) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+async def read(books: Books, table: Table) -> dict[str, int]:
+    live = await books.live()
+    assert live is not None
+    return (await books.projections.tables(live.name, [table]))[table]
+
+
+@pytest.mark.proves("I6", "P11", "P12")
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_what_is_counted_step_by_step_is_the_fold_from_nothing(books: Books, seed: int) -> None:
+    """Everything that happens to orders, archived in any order, in steps of any size."""
+    random = Random(seed)
+    events = evening(seed, 40)
+    random.shuffle(events)
+    while events:
+        some, events = events[: (cut := random.randint(1, 150))], events[cut:]
+        await books.keep(*some)
+        await books.count()
+    found = await books.found()
+    assert found == await books.expected()
+    assert {place.split(":")[0] for place, _ in found} == {"board", "customer", "day", "segment", "timings"}
+
+
 async def test_a_long_archive_is_counted_in_batches(books: Books) -> None:
     await books.keep(*(captured(number) for number in range(2 * BATCH + 1)))
-    assert await books.count() == 3
-    assert await books.projected() == await books.folded()
+    await books.count()
+    assert await books.found() == await books.expected()
     assert await books.checkpoint() == 2 * BATCH + 1
 
 
@@ -30,8 +58,8 @@ async def test_projectors_of_two_replicas_count_every_event_once(books: Books) -
     for number in range(50, 60):
         await books.keep(confirmed(number, "hawaiian"))
         await asyncio.gather(*(books.count() for _ in range(4)))
-    assert await books.projections.popular(10) == [("margherita", 50), ("hawaiian", 10)]
-    assert await books.projected() == await books.folded()
+    assert await books.popular() == {"margherita": 50, "hawaiian": 10}
+    assert await books.found() == await books.expected()
 
 
 @pytest.mark.proves("I6")
@@ -40,15 +68,15 @@ async def test_a_step_whose_reply_is_lost_counts_once(
 ) -> None:
     await books.keep(*(captured(number) for number in range(3)))
     async with open_books(house.database_url, redis_road.url(house.redis_url)) as far:
-        assert await far.projector.step() is False  # the server knows the script now
+        await far.count()  # the server knows the script now
         await books.keep(captured(3))
         redis_road.swallow_reply(after=b"EVALSHA")
         with pytest.raises(redis.asyncio.ConnectionError):
-            await far.projector.step()
+            await far.projector().step()
         assert redis_road.swallowed == 1
         assert await books.checkpoint() == 4  # it was done
-        assert await far.projector.step() is False
-    assert await books.projected() == await books.folded()
+        assert await far.projector().step() is False
+    assert await books.found() == await books.expected()
 
 
 @pytest.mark.proves("I6", "P13")
@@ -58,34 +86,31 @@ async def test_a_wiped_redis_is_folded_again_by_itself(
     for pizza in ("margherita", "hawaiian", "margherita"):
         await house.place(pizza)
     await analytics.archived(9)
-    before = await books.projected()
+    before = await books.found()
     async with redis.asyncio.Redis.from_url(house.redis_url) as client:
         await client.flushdb()
-    assert (await books.projected()).pizzas == {}
     await analytics.archived(9)
-    assert await books.projected() == before == await books.folded()
+    assert await books.found() == before == await books.expected()
 
     await house.place("hawaiian")
     await analytics.archived(12)
-    assert await books.projected() == await books.folded()
-    assert (await books.projected()).pizzas == {"margherita": 2, "hawaiian": 2}
+    assert await books.found() == await books.expected()
+    assert await books.popular() == {"margherita": 2, "hawaiian": 2}
 
 
 async def test_a_wipe_in_the_middle_of_a_step_loses_nothing(books: Books, house: House) -> None:
     await books.keep(*(captured(number) for number in range(10)))
     await books.count()
     await books.keep(captured(10))
-    state = await books.projections.state()
+    live = await books.live()
+    assert live is not None
     async with redis.asyncio.Redis.from_url(house.redis_url) as client:
         await client.flushdb()
-    # What the step that was under way sends now is refused: its checkpoint is gone.
-    late = await books.projections.apply(
-        fold([captured(10)]), start=state.checkpoint, end=Checkpoint(11, "e-10"), fresh=False,
-        oldest=oldest_day(NOW),
-    )  # fmt: skip
-    assert not late
+    # What the step that was under way sends now is refused: its checkpoint is gone, and so is what was live.
+    for generation in (live, Generation(live.name)):
+        assert not await books.projections.apply(generation, Checkpoint(11, "e-10"), Tally(), [], NOW)
     await books.count()
-    assert await books.projected() == await books.folded()
+    assert await books.found() == await books.expected()
 
 
 async def test_counts_of_another_archive_are_dropped(books: Books, house: House, tmp_path: Path) -> None:
@@ -96,52 +121,60 @@ async def test_counts_of_another_archive_are_dropped(books: Books, house: House,
         async with open_books(other, house.redis_url) as replaced:
             await replaced.keep(captured(99), *content)
             await replaced.count()
-            assert await replaced.projected() == await replaced.folded()
+            assert await replaced.found() == await replaced.expected()
 
 
+@pytest.mark.proves("P11")
 async def test_hours_are_kept_for_eight_days(books: Books) -> None:
-    def days_ago(days: int) -> datetime:
-        return NOW - timedelta(days=days)
-
-    await books.keep(*(captured(n, time=days_ago(n)) for n in range(DAYS_KEPT + 3)))
+    await books.keep(*(captured(n, at=days_ago(n)) for n in range(DAYS_KEPT + 3)))
     await books.count()
-    kept = {hour.day for hour in await books.projections.hours()}
-    assert kept == {days_ago(n).date() for n in range(DAYS_KEPT)}
+    for ago in range(DAYS_KEPT + 3):
+        counted = await read(books, day_table(days_ago(ago).date()))
+        assert sum(counted.values()) == (100 if ago < DAYS_KEPT else 0)
 
     # A straggler of an old day is not kept either.
-    await books.keep(captured(100, time=days_ago(DAYS_KEPT)))
+    await books.keep(captured(100, at=days_ago(DAYS_KEPT)))
     await books.count()
-    assert {hour.day for hour in await books.projections.hours()} == kept
+    assert await read(books, day_table(days_ago(DAYS_KEPT).date())) == {}
+    # A day later the oldest counts no more: to a fold as to what is read.
+    await books.count(timedelta(days=1))
+    assert await books.found(timedelta(days=1)) == await books.expected(timedelta(days=1))
+    assert await books.found(timedelta(days=1)) != await books.expected()
 
-    # A day later the oldest goes.
-    start = (await books.projections.state()).checkpoint
-    assert start is not None
-    assert await books.projections.apply(
-        fold([]), start=start, end=start, fresh=False, oldest=oldest_day(NOW + timedelta(days=1))
-    )
-    kept = {hour.day for hour in await books.projections.hours()}
-    assert kept == {days_ago(n).date() for n in range(DAYS_KEPT - 1)}
+
+async def test_what_a_customer_ordered_is_kept_for_a_year(books: Books) -> None:
+    await books.keep(confirmed(1, "hawaiian", at=days_ago(360)))
+    await books.count()
+    assert any(table == "customer:c-1" for table, _ in await books.found())
+    ahead = timedelta(days=10)
+    await books.keep(confirmed(2, "calzone"))
+    await books.count(ahead)
+    live = await books.live()
+    assert live is not None
+    fields = (await books.projections.customers(live.name, ["c-1"]))["c-1"]
+    assert {name[:10] for name in fields} == {NOW.date().isoformat()}
+    assert await books.found(ahead) == await books.expected(ahead)
 
 
 async def test_every_key_runs_out_some_day(books: Books, house: House) -> None:
-    await books.keep(confirmed(1, "margherita"), captured(2))
+    await books.keep(*evening(3, 10))
     await books.count()
     async with redis.asyncio.Redis.from_url(house.redis_url) as client:
-        ours = [key async for key in client.scan_iter("analytics:v1:{analytics:projections}:*")]
-        assert len(ours) == 3
-        assert all([await client.pttl(key) > 0 for key in ours])
+        ours = [key async for key in client.scan_iter("analytics:*")]
+        assert len(ours) > 20
+        assert not [key for key in ours if await client.pttl(key) <= 0]
 
 
 async def test_an_unreadable_event_is_counted_shown_and_passed(books: Books) -> None:
     await books.keep(captured(1, amount="much"), captured(2))
     await books.count()
-    assert await books.projected() == await books.folded()
-    assert (await books.projections.state()).unreadable == 1
-    assert list((await books.projections.hours()).values()) == [100]
+    assert await books.found() == await books.expected()
+    assert await read(books, Table("totals")) == {"unreadable": 1}
+    assert sum((await read(books, day_table(NOW.date()))).values()) == 100
 
 
 async def test_equals_are_listed_by_id(books: Books) -> None:
     pizzas = ["pepperoni", "hawaiian", "margherita", "pepperoni", "calzone"]
     await books.keep(*(confirmed(number, pizza) for number, pizza in enumerate(pizzas)))
     await books.count()
-    assert await books.projections.popular(3) == [("pepperoni", 2), ("calzone", 1), ("hawaiian", 1)]
+    assert list((await books.popular()).items())[:3] == [("pepperoni", 2), ("calzone", 1), ("hawaiian", 1)]

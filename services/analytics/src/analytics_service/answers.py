@@ -1,15 +1,15 @@
 """What the calls answer."""
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pizzeria_contracts.money import CURRENCY, Currency, Money
 from pydantic import BaseModel, PlainSerializer, WithJsonSchema
 
 from analytics_service.archive import Archived
-from analytics_service.fold import Hour
 
 SignedAmount = Annotated[
     Decimal,
@@ -94,18 +94,42 @@ class Journey(BaseModel):
     next: str | None = None
 
 
-class ProjectionState(BaseModel):
-    """How far the projections are behind the archive; equal numbers: not at all."""
-
-    archive_head: int
-    checkpoint: int
-    unreadable: int
+class Cancelled(BaseModel):
+    reason: str
+    count: int
 
 
-def hourly(day: date, counts: Mapping[Hour, int]) -> Hourly:
+class Cancellations(BaseModel):
+    """Why orders were cancelled, in a span of days, UTC, both ends included; most frequent first."""
+
+    total: int
+    items: list[Cancelled]
+    next: str | None = None
+
+
+class Standing(BaseModel):
+    """A place on a board; equals by id. `score` is a number, or money where the board counts money."""
+
+    rank: int
+    id: str
+    score: int | float | Net
+
+
+class Leaderboard(BaseModel):
+    """`since` is the first day that counts, null for all time; `unit` is what the scores are of."""
+
+    name: str
+    window: Literal["day", "week", "all"]
+    since: date | None
+    unit: str
+    items: list[Standing]
+    next: str | None = None
+
+
+def hourly(day: date, counts: Mapping[str, int]) -> Hourly:
     def one(hour: int) -> HourlyOrders:
         def count(what: str) -> int:
-            return counts.get(Hour(day, hour, what), 0)
+            return counts.get(f"{hour:02}:{what}", 0)
 
         return HourlyOrders(
             hour=datetime.combine(day, time(hour), UTC),
@@ -118,16 +142,31 @@ def hourly(day: date, counts: Mapping[Hour, int]) -> Hourly:
     return Hourly(date=day, items=[one(hour) for hour in range(24)])
 
 
-def revenue(first: date, last: date, counts: Mapping[Hour, int]) -> Revenue:
-    def total(what: str, first: date, last: date) -> int:
-        return sum(n for hour, n in counts.items() if hour.what == what and first <= hour.day <= last)
+def revenue(days: Mapping[date, Mapping[str, int]]) -> Revenue:
+    def total(what: str, *days: Mapping[str, int]) -> int:
+        return sum(n for day in days for name, n in day.items() if name.endswith(f":{what}"))
 
-    def takings(first: date, last: date) -> dict[str, Any]:
-        return _takings(total("captured", first, last), total("refunded", first, last))
+    def takings(*days: Mapping[str, int]) -> dict[str, Any]:
+        return _takings(total("captured", *days), total("refunded", *days))
 
-    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     return Revenue(
-        items=[DailyRevenue(date=day, **takings(day, day)) for day in days], **takings(first, last)
+        items=[DailyRevenue(date=day, **takings(counts)) for day, counts in days.items()],
+        **takings(*days.values()),
+    )
+
+
+def cancellations(days: Iterable[Mapping[str, int]]) -> Cancellations:
+    reasons: Counter[str] = Counter()
+    for counts in days:
+        for name, count in counts.items():
+            if name.startswith("reason:"):
+                reasons[name.removeprefix("reason:")] += count
+    return Cancellations(
+        total=reasons.total(),
+        items=[
+            Cancelled(reason=reason, count=count)
+            for reason, count in sorted(reasons.items(), key=lambda found: (-found[1], found[0]))
+        ],
     )
 
 
@@ -141,11 +180,15 @@ def journey(order_id: str, events: list[Archived]) -> Journey:
     )
 
 
+def net(cents: int) -> Net:
+    return Net(amount=_euros(cents))
+
+
 def _takings(captured: int, refunded: int) -> dict[str, Any]:
     return {
         "captured": Money.of(_euros(captured)),
         "refunded": Money.of(_euros(refunded)),
-        "revenue": Net(amount=_euros(captured - refunded)),
+        "revenue": net(captured - refunded),
     }
 
 

@@ -1,12 +1,13 @@
 """Writing and reading the archive."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from pizzeria_chassis.transaction import Transaction
 from rediscore.streams import RawEvent
-from sqlalchemy import Insert, Row, func, select, text
+from sqlalchemy import Insert, Row, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -64,6 +65,68 @@ async def since(session: AsyncSession, seq: int, *, limit: int) -> list[Archived
     """The events from `seq` on, itself included, oldest first. One statement."""
     query = select(archive).where(archive.c.seq >= seq).order_by(archive.c.seq).limit(limit)
     return [_archived(row) for row in await session.execute(query)]
+
+
+async def known(
+    session: AsyncSession, subjects: Iterable[str], *, upto: int, types: Collection[str]
+) -> dict[str, list[RawEvent]]:
+    """The events of these types about these subjects up to `seq`, by subject. One statement per 500."""
+    found: dict[str, list[RawEvent]] = {}
+    left = iter(subjects)
+    while some := list(islice(left, 500)):
+        query = select(archive).where(
+            archive.c.subject.in_(some), archive.c.seq <= upto, archive.c.type.in_(types)
+        )
+        for row in await session.execute(query):
+            found.setdefault(row.subject, []).append(_archived(row).event)
+    return found
+
+
+async def by_subject(
+    session: AsyncSession, *, upto: int, types: Collection[str], page: int = 1000
+) -> AsyncIterator[tuple[str, list[RawEvent]]]:
+    """Every subject and all its events of these types up to `seq`. One statement per `page` events."""
+    subject, events = "", list[RawEvent]()
+    at = ("", 0)
+    while True:
+        query = (
+            select(archive)
+            .where(
+                tuple_(archive.c.subject, archive.c.seq) > at,
+                archive.c.seq <= upto,
+                archive.c.type.in_(types),
+            )
+            .order_by(archive.c.subject, archive.c.seq)
+            .limit(page)
+        )
+        rows = (await session.execute(query)).all()
+        for row in rows:
+            if row.subject != subject:
+                if events:
+                    yield subject, events
+                subject, events = row.subject, []
+            events.append(_archived(row).event)
+        if len(rows) < page:
+            break
+        at = (rows[-1].subject, rows[-1].seq)
+    if events:
+        yield subject, events
+
+
+async def positions(session: AsyncSession, stream: str, *, upto: int) -> int:
+    """How many different positions of a stream are archived, up to one. One statement."""
+    query = select(func.count(archive.c.position.distinct())).where(
+        archive.c.stream == stream, archive.c.position.between(1, upto)
+    )
+    return (await session.execute(query)).scalar_one()
+
+
+async def ids_at(session: AsyncSession, stream: str, *, after: int, upto: int) -> dict[int, str]:
+    """Ids of archived events by their positions. One statement."""
+    query = select(archive.c.position, archive.c.event_id).where(
+        archive.c.stream == stream, archive.c.position > after, archive.c.position <= upto
+    )
+    return {row.position: row.event_id for row in await session.execute(query)}
 
 
 async def about(session: AsyncSession, subject: str) -> list[Archived]:

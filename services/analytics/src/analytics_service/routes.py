@@ -1,6 +1,7 @@
-"""The calls of the analytics service. They only read."""
+"""What managers, and of popularity everybody, may read."""
 
-from datetime import UTC, date
+from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -12,21 +13,39 @@ from pizzeria_contracts.problems import ProblemType
 from rediscore.clock import Clock
 
 from analytics_service import answers, archive
-from analytics_service.answers import Hourly, Journey, Popular, PopularPizza, ProjectionState, Revenue
+from analytics_service.answers import (
+    Cancellations,
+    Hourly,
+    Journey,
+    Leaderboard,
+    Popular,
+    PopularPizza,
+    Revenue,
+)
+from analytics_service.boards import BoardName, leaderboard
 from analytics_service.projections import Projections
-from analytics_service.projector import DAYS_KEPT, oldest_day
+from analytics_service.projector import day_of
+from analytics_service.tally import DAYS_KEPT, Table, Window, board_table, day_table, timings_table
+from analytics_service.timings import Timings, timings
 
-_AWAY = problems(_503="Redis, or the database, does not answer.")
+AWAY = problems(_503="Redis or the database does not answer, or the archive is still being folded.")
+STAFF = problems(_401="No or unknown token.", _403="Not a manager.")
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+First = Annotated[date | None, Query(alias="from", description="default: the oldest that is kept")]
+Last = Annotated[date | None, Query(alias="to", description="included; default: today")]
+Day = Annotated[date | None, Query(alias="date", description="default: today")]
 
 
-def public_router(projections: Projections) -> APIRouter:
+def public_router(projections: Projections, clock: Clock) -> APIRouter:
     """What everybody may read."""
     router = APIRouter(tags=["analytics"])
 
-    @router.get("/popular", responses=_AWAY)
-    async def popular(limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Popular:
+    @router.get("/popular", responses=AWAY)
+    async def popular(limit: Limit = 10) -> Popular:
         """The most ordered pizzas, by confirmed orders."""
-        found = await projections.popular(limit)
+        async with projections.reading() as generation:
+            found = await projections.best(generation, board_table("pizzas", "all", clock.now()), limit)
         return Popular(items=[PopularPizza(pizza_id=pizza, count=count) for pizza, count in found])
 
     return router
@@ -34,33 +53,60 @@ def public_router(projections: Projections) -> APIRouter:
 
 def manager_router(database: Database, projections: Projections, clock: Clock) -> APIRouter:
     """What managers may read."""
-    staff = problems(_401="No or unknown token.", _403="Not a manager.")
-    router = APIRouter(
-        tags=["analytics"], dependencies=[Depends(require("manager"))], responses=staff | _AWAY
-    )
+    router = APIRouter(tags=["analytics"], dependencies=[Depends(require("manager"))], responses=STAFF | AWAY)
+
+    def today() -> date:
+        return day_of(clock.now())
+
+    async def read(*tables: Table) -> Mapping[Table, dict[str, int]]:
+        async with projections.reading() as generation:
+            return await projections.tables(generation, tables)
+
+    def span(first: date | None, last: date | None) -> tuple[date, date]:
+        since, until = first or _oldest(today()), last or today()
+        _must_be_kept(today(), **{"from": since, "to": until})
+        if until < since:
+            raise invalid("to", "must not be before from")
+        return since, until
 
     @router.get("/hourly")
-    async def hourly(
-        day: Annotated[date | None, Query(alias="date", description="default: today")] = None,
-    ) -> Hourly:
+    async def hourly(day: Day = None) -> Hourly:
         """Orders and money of one day by the hour (UTC). Hours are kept for eight days."""
-        wanted = day or _today(clock)
-        _must_be_kept(clock, date=wanted)
-        return answers.hourly(wanted, await projections.hours())
+        wanted = day or today()
+        _must_be_kept(today(), date=wanted)
+        table = day_table(wanted)
+        return answers.hourly(wanted, (await read(table))[table])
 
     @router.get("/revenue")
-    async def revenue(
-        first: Annotated[
-            date | None, Query(alias="from", description="default: the oldest that is kept")
-        ] = None,
-        last: Annotated[date | None, Query(alias="to", description="included; default: today")] = None,
-    ) -> Revenue:
+    async def revenue(first: First = None, last: Last = None) -> Revenue:
         """What was captured less what was refunded, in all and by the day (UTC)."""
-        since, until = first or oldest_day(clock.now()), last or _today(clock)
-        _must_be_kept(clock, **{"from": since, "to": until})
-        if until < since:
-            raise _invalid("to", "must not be before from")
-        return answers.revenue(since, until, await projections.hours())
+        tables = {day: day_table(day) for day in _days(*span(first, last))}
+        found = await read(*tables.values())
+        return answers.revenue({day: found[table] for day, table in tables.items()})
+
+    @router.get("/cancellations")
+    async def cancellations(first: First = None, last: Last = None) -> Cancellations:
+        """Why orders were cancelled."""
+        found = await read(*(day_table(day) for day in _days(*span(first, last))))
+        return answers.cancellations(found.values())
+
+    @router.get("/timings", response_model_exclude_none=False)
+    async def how_long(first: First = None, last: Last = None) -> Timings:
+        """How long pizzas waited and were prepared, and orders took: percentiles in seconds."""
+        since, until = span(first, last)
+        found = await read(*(timings_table(day) for day in _days(since, until)))
+        return timings(since, until, found.values())
+
+    @router.get("/leaderboards/{name}")
+    async def board(
+        name: BoardName, window: Window = "all", day: Day = None, limit: Limit = 10
+    ) -> Leaderboard:
+        """Stations by tickets and by speed, customers by orders and by money, pizzas; of the day or the week
+        (from Monday on, UTC) that holds `date`, or of all time."""
+        wanted = day or today()
+        _must_be_kept(today(), date=wanted)
+        async with projections.reading() as generation:
+            return await leaderboard(projections, generation, name, window, wanted, limit)
 
     @router.get("/journeys/{order_id}", responses=problems(_404="Nothing is known of this order."))
     async def journey(order_id: Annotated[str, Path(max_length=100)]) -> Journey:
@@ -71,31 +117,27 @@ def manager_router(database: Database, projections: Projections, clock: Clock) -
             raise not_found("Nothing is known of this order.")
         return answers.journey(order_id, events)
 
-    @router.get("/projections")
-    async def projection_state() -> ProjectionState:
-        """How far the projections have counted the archive."""
-        state = await projections.state()
-        async with database.read() as session:
-            head = await archive.head(session)
-        seq = state.checkpoint.seq if state.checkpoint else 0
-        return ProjectionState(archive_head=head, checkpoint=seq, unreadable=state.unreadable)
-
     return router
 
 
-def _today(clock: Clock) -> date:
-    return clock.now().astimezone(UTC).date()
+def _oldest(today: date) -> date:
+    return today - timedelta(days=DAYS_KEPT - 1)
 
 
-def _must_be_kept(clock: Clock, **days: date) -> None:
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def _must_be_kept(today: date, **days: date) -> None:
     # An empty answer would be taken for "nothing was sold".
-    oldest, newest = oldest_day(clock.now()), _today(clock)
+    oldest = _oldest(today)
     for parameter, day in days.items():
-        if not oldest <= day <= newest:
-            raise _invalid(parameter, f"must be from {oldest} to {newest}: {DAYS_KEPT} days are kept")
+        if not oldest <= day <= today:
+            raise invalid(parameter, f"must be from {oldest} to {today}: {DAYS_KEPT} days are kept")
 
 
-def _invalid(parameter: str, detail: str) -> Problem:
+def invalid(parameter: str, detail: str) -> Problem:
+    """A 422 that names a parameter of the query."""
     return Problem(
         ProblemType.INVALID_INPUT,
         "Invalid input",

@@ -1,7 +1,18 @@
-"""The archive: every event of every stream, once, in the order in which it came in."""
+"""The archive: every event of every stream, once, in the order of its arrival; and what was asked for."""
 
 from pizzeria_chassis.columns import BigId, UtcDateTime
-from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
 
@@ -19,4 +30,26 @@ archive = Table(
     Column("envelope", Text, nullable=False),
     UniqueConstraint("event_id", name="uq_archive_event_id"),
     Index("ix_archive_subject", "subject", "seq"),
+    Index("ix_archive_time", "time", "seq"),
+    Index("ix_archive_position", "stream", "position"),
+)
+
+rebuilds = Table(
+    "rebuilds",
+    metadata,
+    Column("id", String(36), primary_key=True),  # also the name of the generation that it builds
+    Column("layout", Integer, nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime, nullable=True),
+    Column("compared", Boolean, nullable=True),  # NULL: there was nothing to compare with
+    Column("differences", Text, nullable=False),
+)
+# One at a time, per layout: while a new version is rolled out each builds its own.
+Index(
+    "uq_rebuilds_open",
+    rebuilds.c.layout,
+    unique=True,
+    postgresql_where=rebuilds.c.finished_at.is_(None),
+    sqlite_where=rebuilds.c.finished_at.is_(None),
 )

@@ -1,45 +1,52 @@
--- Add a tally to the projections and move their checkpoint: both, or nothing when another was first.
+-- Add a tally to one generation of the projections and move its checkpoint: both, or nothing when somebody
+-- else was first, or when the generation is neither live nor the shadow that is being built.
 --
--- KEYS[1] state, a hash: checkpoint "<seq>:<event id>" of the last counted event, unreadable, oldest
--- KEYS[2] popularity, a sorted set: pizza id by minus its count (ascending order is then: most ordered
---         first, equals by id)
--- KEYS[3] hours, a hash: "<day>:<hour>:<what>" -> count, money in cents
--- ARGV[1] the checkpoint that the tally starts after, "" for none
--- ARGV[2] the checkpoint after it
--- ARGV[3] 1: begin anew, forget what is there
--- ARGV[4] the oldest day that is kept, e.g. 2026-11-14
--- ARGV[5] milliseconds that the keys live without a change
--- ARGV[6] number of unreadable events
--- ARGV[7] n, then n pairs pizza id, count; then m, and m pairs field of hours, count
--- Reply   1 counted, 0 the checkpoint is another one
-if (redis.call('HGET', KEYS[1], 'checkpoint') or '') ~= ARGV[1] then
+-- KEYS[1]  control, a hash: live and shadow (names of generations), checkpoint:<generation>
+-- KEYS[2..] tables and sets of the generation
+-- ARGV[1]  the generation
+-- ARGV[2]  the checkpoint that the tally starts after, "<seq>:<event id>", "" for none
+-- ARGV[3]  the checkpoint after it
+-- ARGV[4]  milliseconds that KEYS[1] lives without a change
+-- ARGV[5..] for each of KEYS[2..]: kind, when it runs out ("+<ms>" from now, "<ms>" at that time), n, and
+--          n pairs. Kinds: "fields", a hash: field, how much more; "board", a sorted set: member, how much
+--          more; "set", a sorted set: member, when it expires (ms) or "" to take it out
+-- Reply    1 counted, 0 not: the checkpoint is another one
+--
+-- What comes to zero is taken out, so that equal counts are equal keys.
+local control, generation = KEYS[1], ARGV[1]
+if redis.call('HGET', control, 'live') ~= generation and redis.call('HGET', control, 'shadow') ~= generation then
   return 0
 end
-if ARGV[3] == '1' then
-  redis.call('DEL', unpack(KEYS))
+if (redis.call('HGET', control, 'checkpoint:' .. generation) or '') ~= ARGV[2] then
+  return 0
 end
-local at = 7
-local function each_pair(apply)
-  local n = tonumber(ARGV[at])
-  for pair = 1, n do
-    apply(ARGV[at + 2 * pair - 1], ARGV[at + 2 * pair])
+
+local add = {
+  fields = function(key, field, amount)
+    if redis.call('HINCRBY', key, field, amount) == 0 then redis.call('HDEL', key, field) end
+  end,
+  board = function(key, member, amount)
+    if tonumber(redis.call('ZINCRBY', key, amount, member)) == 0 then redis.call('ZREM', key, member) end
+  end,
+  set = function(key, member, expiry)
+    if expiry == '' then redis.call('ZREM', key, member) else redis.call('ZADD', key, expiry, member) end
+  end,
+}
+
+local at = 5
+for number = 2, #KEYS do
+  local key, kind, expiry, pairs_left = KEYS[number], ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  at = at + 3
+  for _ = 1, pairs_left do
+    add[kind](key, ARGV[at], ARGV[at + 1])
+    at = at + 2
   end
-  at = at + 1 + 2 * n
-end
-each_pair(function(pizza, count) redis.call('ZINCRBY', KEYS[2], '-' .. count, pizza) end)
-each_pair(function(field, count) redis.call('HINCRBY', KEYS[3], field, count) end)
-redis.call('HINCRBY', KEYS[1], 'unreadable', ARGV[6])
-redis.call('HSET', KEYS[1], 'checkpoint', ARGV[2])
--- Once a day: the fields begin with their day, so text order is time order.
-if redis.call('HGET', KEYS[1], 'oldest') ~= ARGV[4] then
-  for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
-    if field < ARGV[4] then
-      redis.call('HDEL', KEYS[3], field)
-    end
+  if string.sub(expiry, 1, 1) == '+' then
+    redis.call('PEXPIRE', key, string.sub(expiry, 2))
+  else
+    redis.call('PEXPIREAT', key, expiry)
   end
-  redis.call('HSET', KEYS[1], 'oldest', ARGV[4])
 end
-for key = 1, 3 do
-  redis.call('PEXPIRE', KEYS[key], ARGV[5])
-end
+redis.call('HSET', control, 'checkpoint:' .. generation, ARGV[3])
+redis.call('PEXPIRE', control, ARGV[4])
 return 1
