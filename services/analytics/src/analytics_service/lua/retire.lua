@@ -1,6 +1,7 @@
 -- For the scripts beside this one: a generation is out of use. Its keys are cleared away later, because
 -- somebody may have just learnt its name and be about to read.
--- The control hash then holds retired:<generation> -> the server's time (ms).
+--
+-- KEYS     control, see apply.lua; it then holds retired:<generation> -> the server's time (ms)
 local function retire(control, generation)
   local time = redis.call('TIME')
   redis.call('HDEL', control, 'checkpoint:' .. generation)
