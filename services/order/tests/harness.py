@@ -17,6 +17,7 @@ from order_service.bootstrap import create_order_app
 from order_service.settings import OrderSettings
 from order_service.use_cases.ports import PaymentProvider
 from pizzeria_chassis.testing import TOKENS, serving
+from pizzeria_contracts.events import DeliveryCompleted, DeliveryStarted, OrderReady, TicketStarted
 from pizzeria_contracts.streams import KITCHEN
 from pydantic import SecretStr
 from rediscore.settings import RedisSettings
@@ -27,6 +28,13 @@ from services.order.tests.neighbours import KitchenStandIn, MenuStandIn
 
 MANAGER = {"Authorization": f"Bearer {TOKENS['manager']}"}
 COOK = {"Authorization": f"Bearer {TOKENS['cook']}"}
+
+TO_THE_DOOR = (
+    TicketStarted(ticket_id="t", station_id="s"),
+    OrderReady(),
+    DeliveryStarted(driver_id="d"),
+    DeliveryCompleted(driver_id="d"),
+)
 
 ON_BOTH_DATABASES = pytest.mark.parametrize("flavour", ["sqlite", "postgresql"])
 
@@ -51,6 +59,39 @@ class Guest:
 
     async def get(self, path: str) -> httpx.Response:
         return await self.http.get(path, headers=self.headers)
+
+    async def patch(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        return await self.http.patch(path, headers=self.headers, json=body)
+
+    async def delete(self, path: str) -> httpx.Response:
+        return await self.http.delete(path, headers=self.headers)
+
+    async def add(self, pizza_id: str = "margherita", key: str | None = None, **fields: Any) -> str:
+        """Puts a line into the cart; its id."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        body = {"pizza_id": pizza_id, "size": "medium"} | fields
+        answer = await self.post("/cart/items", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+        return answer.headers["location"].removeprefix("/cart/items/")
+
+    async def cart(self) -> dict[str, Any]:
+        answer = await self.get("/cart")
+        assert answer.status_code == 200, answer.text
+        cart: dict[str, Any] = answer.json()
+        return cart
+
+    async def check_out(self, key: str | None = None, **options: Any) -> httpx.Response:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        headers |= options.pop("headers", {})
+        body = {"payment": {"token": "tok_approved"}} | options
+        return await self.post("/cart/checkout", json=body, headers=headers)
+
+    async def until_delivered(self, house: "House", order_id: str) -> None:
+        """Lets the kitchen cook and bring it."""
+        await self.until_status(order_id, "confirmed")
+        await house.kitchen.accept(order_id)
+        await house.kitchen.tell(order_id, *TO_THE_DOOR)
+        await self.until_status(order_id, "delivered")
 
     async def order(
         self, card: str = "tok_approved", key: str | None = None, **fields: Any

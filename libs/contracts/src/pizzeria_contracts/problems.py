@@ -28,6 +28,9 @@ class ProblemType(StrEnum):
     # order
     PIZZA_UNAVAILABLE = "pizza-unavailable"
     MENU_UNAVAILABLE = "menu-unavailable"
+    CART_EMPTY = "cart-empty"
+    CART_GONE = "cart-gone"
+    PRICE_CHANGED = "price-changed"
     TOO_LATE_TO_CANCEL = "too-late-to-cancel"
     # kitchen
     STALE_LEASE = "stale-lease"

@@ -20,6 +20,8 @@ from pizzeria_contracts.events import (
 from pizzeria_contracts.streams import KITCHEN, ORDERS
 
 from order_service.use_cases.cancel_order import CancelOrder
+from order_service.use_cases.cart import KeepCart
+from order_service.use_cases.check_out import CheckOut
 from order_service.use_cases.kitchen_news import KitchenNews
 from order_service.use_cases.place_order import PlaceOrder
 from order_service.use_cases.ports import MenuSource
@@ -50,6 +52,8 @@ class OrderService:
     # commands
     sessions: Sessions
     profile: Profile
+    cart: KeepCart
+    check_out: CheckOut
     place_order: PlaceOrder
     cancel_order: CancelOrder
     # queries

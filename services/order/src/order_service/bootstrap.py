@@ -15,14 +15,17 @@ from order_service.adapters.kitchen_feed import KitchenFeed
 from order_service.adapters.live_hints import LiveHints
 from order_service.adapters.menu_client import MenuClient
 from order_service.adapters.menu_hints import MenuHints
+from order_service.adapters.redis_carts import RedisCarts
 from order_service.adapters.redis_sessions import session_lane
 from order_service.adapters.sandbox_provider import SandboxProvider
+from order_service.adapters.sql_cart_ids import SqlCartIds
 from order_service.adapters.sql_customers import SqlCustomers
 from order_service.adapters.sql_orders import SqlOrders
 from order_service.adapters.sql_profiles import SqlProfiles
 from order_service.adapters.tables import RACES
 from order_service.app import OrderService
 from order_service.domain.order import Order
+from order_service.entrypoints.cart import cart_router
 from order_service.entrypoints.events import subscribe
 from order_service.entrypoints.limits import limits_of
 from order_service.entrypoints.live import live_router
@@ -34,6 +37,8 @@ from order_service.entrypoints.sessions import sessions_router
 from order_service.entrypoints.views import render_order
 from order_service.settings import OrderSettings
 from order_service.use_cases.cancel_order import CancelOrder
+from order_service.use_cases.cart import KeepCart
+from order_service.use_cases.check_out import CheckOut
 from order_service.use_cases.kitchen_news import KitchenNews
 from order_service.use_cases.place_order import PlaceOrder
 from order_service.use_cases.ports import PaymentProvider
@@ -85,6 +90,21 @@ def create_order_app(
         policy=policy,
         grace=settings.grace_seconds / 2,
     )
+    carts = RedisCarts(
+        chassis,
+        SqlCartIds(database),
+        guest_ttl=timedelta(days=settings.cart_days),
+        nobodys_ttl=timedelta(hours=settings.nobodys_cart_hours),
+    )
+    place_order = PlaceOrder(
+        orders=orders,
+        menu=menu,
+        provider=provider,
+        clock=clock,
+        policy=policy,
+        render=render_order,
+        keep=timedelta(hours=settings.idempotency_hours),
+    )
     sessions = Sessions(
         customers=SqlCustomers(database),
         lane=session_lane(chassis, settings.lifetimes),
@@ -93,16 +113,10 @@ def create_order_app(
     )
     service = OrderService(
         sessions=sessions,
-        profile=Profile(profiles=SqlProfiles(database), sessions=sessions),
-        place_order=PlaceOrder(
-            orders=orders,
-            menu=menu,
-            provider=provider,
-            clock=clock,
-            policy=policy,
-            render=render_order,
-            keep=timedelta(hours=settings.idempotency_hours),
-        ),
+        profile=Profile(profiles=SqlProfiles(database), carts=carts, sessions=sessions),
+        cart=KeepCart(store=carts, menu=menu, clock=clock),
+        check_out=CheckOut(store=carts, place_order=place_order, clock=clock),
+        place_order=place_order,
         cancel_order=CancelOrder(orders=orders, saga=saga, clock=clock, policy=policy),
         orders=ReadOrders(orders=orders),
         menu=menu,
@@ -133,6 +147,7 @@ def create_order_app(
     app = chassis.app(
         sessions_router(service, limits),
         me_router(service),
+        cart_router(service, limits),
         menu_router(service),
         orders_router(service, limits),
         live_router(service, chassis.live),

@@ -1,12 +1,14 @@
 """The order service, except that it kills itself with SIGKILL at a chosen point of a saga step.
 
-DIE_AT: `<call>:before` or `<call>:after` of a call to the payment provider; empty: never.
+DIE_AT: `<call>:before` or `<call>:after` of a call to the payment provider, or `checkout:ordered` between
+the order and the emptying of its cart; empty: never.
 """
 
 import os
 import signal
 from decimal import Decimal
 
+from order_service.adapters.redis_carts import RedisCarts
 from order_service.bootstrap import create_order_app
 from order_service.domain.saga import Charge, Settlement
 from order_service.settings import OrderSettings
@@ -46,7 +48,12 @@ class DeadlyProvider:
         return answer
 
 
+async def die_ordered(*_: object) -> None:
+    die_at("checkout:ordered")
+
+
 if __name__ == "__main__":
+    RedisCarts.forget = die_ordered  # type: ignore[method-assign]
     serve(
         lambda settings: create_order_app(settings, around_provider=DeadlyProvider),
         load_settings(OrderSettings),

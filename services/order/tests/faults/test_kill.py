@@ -7,26 +7,13 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 import pytest_asyncio
-from pizzeria_contracts.events import (
-    DeliveryCompleted,
-    DeliveryStarted,
-    OrderReady,
-    TicketRejected,
-    TicketStarted,
-)
+from pizzeria_contracts.events import TicketRejected
 from rediscore.testing import eventually
 
 from services.order.tests.faults.processes import Replica
-from services.order.tests.harness import ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import ON_BOTH_DATABASES, TO_THE_DOOR, Guest, House
 
 GRACE_SECONDS = 10  # for requests under way when a service is asked to stop
-
-TO_THE_DOOR = (
-    TicketStarted(ticket_id="t", station_id="s"),
-    OrderReady(),
-    DeliveryStarted(driver_id="d"),
-    DeliveryCompleted(driver_id="d"),
-)
 
 
 @pytest_asyncio.fixture
@@ -196,6 +183,29 @@ async def test_killed_at_random_under_load(house: House, replica: Callable[[], R
         )
 
     await eventually(at_rest, within=20)
+
+
+@pytest.mark.proves("P2", "P3")
+async def test_killed_between_the_order_and_the_emptying_of_its_cart(
+    house: House, replica: Callable[[], Replica]
+) -> None:
+    service = replica()
+    await service.start(die_at="checkout:ordered")
+    guest = await house.guest(service.http)
+    await guest.add()
+    with pytest.raises(httpx.TransportError):
+        await guest.check_out(key="k")
+    await service.killed()
+    await service.start()
+    lost = await guest.check_out()  # without the key: a guest who gave up on the first
+    assert lost.json()["type"] == "/problems/cart-empty"
+    assert (await guest.cart())["items"] == []
+    repeated = await guest.check_out(key="k")
+    assert repeated.headers["idempotency-replayed"] == "true"
+    await guest.until_status(repeated.json()["id"], "confirmed")
+    await guest.add(quantity=2)
+    assert [line["quantity"] for line in (await guest.cart())["items"]] == [2]
+    assert house.rows("SELECT count(*) FROM orders") == [(1,)]
 
 
 async def test_asked_to_stop_it_ends_with_code_0(house: House, replica: Callable[[], Replica]) -> None:

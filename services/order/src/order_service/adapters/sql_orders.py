@@ -13,6 +13,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from order_service.adapters.order_rows import as_changes, as_order, as_row
+from order_service.adapters.sql_cart_ids import spend_cart
 from order_service.adapters.sql_journey import read_journey
 from order_service.adapters.tables import idempotency, journey, orders, payments
 from order_service.domain.errors import KeyTaken, UnknownGuest, UnknownOrder
@@ -80,10 +81,12 @@ class SqlOrders:
             row = (await session.execute(query)).one_or_none()
         return None if row is None else StoredAnswer(**row._mapping)
 
-    async def add(self, order: Order, answer: StoredAnswer | None) -> None:
+    async def add(self, order: Order, answer: StoredAnswer | None, cart_id: str | None) -> None:
         async def work(tx: Transaction) -> None:
             if answer is not None:
                 await self._keep_answer(tx, answer)
+            if cart_id is not None:
+                await spend_cart(tx, order.customer_id, cart_id)
             try:
                 await tx.session.execute(insert(orders).values(as_row(order)))
             except IntegrityError as error:

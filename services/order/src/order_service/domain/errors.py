@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 
 class OrderError(Exception):
@@ -98,3 +99,78 @@ class MenuUnavailable(OrderError):
 
     def __init__(self) -> None:
         super().__init__("There is no menu to price by at the moment; try again in a few seconds.")
+
+
+class CartError(OrderError):
+    """Base of what is refused around carts."""
+
+
+class CartsUnavailable(CartError):
+    """What keeps the carts does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("The carts cannot be reached at the moment; orders can still be placed.")
+
+
+class CartGone(CartError):
+    """There is no cart under that token (any more)."""
+
+    def __init__(self) -> None:
+        super().__init__("This cart is gone: lost, or not used for too long. Begin a new one.")
+
+
+class CartEmpty(CartError):
+    """There is nothing to check out; `gone`: there was."""
+
+    def __init__(self, *, gone: bool) -> None:
+        super().__init__(
+            "Your cart is gone: it was lost, or not used for too long. Fill it anew."
+            if gone
+            else "There is nothing in your cart; put something into it first."
+        )
+        self.gone = gone
+
+
+class CartFull(CartError):
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A cart takes {most} lines; raise a quantity, or take one out.")
+
+
+class CartBusy(CartError):
+    """It is being checked out, or everybody changes it at once."""
+
+    def __init__(self) -> None:
+        super().__init__("Your cart is being checked out; look again in a moment.")
+
+
+class CartChanged(CartError):
+    """Somebody else has changed the cart since it was found: find it again and decide anew."""
+
+    def __init__(self) -> None:
+        super().__init__("Your cart has just been changed; look again.")
+
+
+class CartNotAsShown(CartError):
+    def __init__(self) -> None:
+        super().__init__("Your cart is not the one that you were shown; look at it again.")
+
+
+class CartSpent(CartError):
+    """This very cart was ordered or emptied before."""
+
+    def __init__(self) -> None:
+        super().__init__("This cart was ordered or emptied already; see GET /orders and GET /cart.")
+
+
+class UnknownLine(CartError):
+    def __init__(self) -> None:
+        super().__init__("There is no such line in your cart.")
+
+
+class PricesChanged(CartError):
+    """The menu has other prices than those that were shown: unit prices in EUR, line by line."""
+
+    def __init__(self, shown: Sequence[Decimal], now: Sequence[Decimal]) -> None:
+        super().__init__("Prices have changed since you were shown the cart; check out again to accept them.")
+        self.shown = tuple(shown)
+        self.now = tuple(now)

@@ -46,6 +46,16 @@ def price(wishes: Sequence[Wish], menu: Menu) -> tuple[OrderedItem, ...]:
     )
 
 
+def price_one(wish: Wish, menu: Menu) -> OrderedItem:
+    """As `price`, for one wish; faults point into the wish itself."""
+    try:
+        (item,) = price([wish], menu)
+    except Unorderable as error:
+        faults = [Fault(fault.pointer.removeprefix("/items/0"), fault.detail) for fault in error.faults]
+        raise type(error)(faults) from None
+    return item
+
+
 def total(items: Sequence[OrderedItem]) -> Decimal:
     """What all lines cost together, in EUR."""
     return sum((item.unit_price * item.quantity for item in items), Decimal("0.00"))

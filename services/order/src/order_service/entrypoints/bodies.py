@@ -8,10 +8,13 @@ from pizzeria_chassis.requests import RequestBody
 from pizzeria_contracts.payloads import Priority, Size, UtcTime
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from order_service.domain.cart import MAX_LINES
 from order_service.domain.pricing import Wish
+from order_service.use_cases.cart import LineChange
+from order_service.use_cases.check_out import Terms
 from order_service.use_cases.place_order import NewOrder
 
-MAX_ITEMS = 20
+MAX_ITEMS = MAX_LINES
 MAX_QUANTITY = 50
 MAX_TOPPINGS = 10
 
@@ -39,6 +42,10 @@ def _written(value: Any) -> Any:
 Text = Annotated[str, AfterValidator(_printable)]
 Line = Annotated[Text, AfterValidator(_on_one_line)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", examples=["margherita"])]
+Toppings = Annotated[list[Slug], Field(max_length=MAX_TOPPINGS)]
+Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY, strict=True)]
+Address = Annotated[Text, Field(max_length=500)]
+Notes = Annotated[Text, Field(max_length=500)]
 Time = Annotated[UtcTime, BeforeValidator(_written)]
 
 
@@ -64,8 +71,25 @@ class ProfileChange(RequestBody):
 class Item(RequestBody):
     pizza_id: Slug
     size: Size
-    toppings: list[Slug] = Field(default_factory=list, max_length=MAX_TOPPINGS)
-    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY, strict=True)] = 1
+    toppings: Toppings = Field(default_factory=list)
+    quantity: Quantity = 1
+
+    def wish(self) -> Wish:
+        return Wish(self.pizza_id, self.size, tuple(self.toppings), self.quantity)
+
+
+class LinePatch(RequestBody):
+    """What is left out stays as it is."""
+
+    size: Size = "medium"
+    toppings: Toppings = Field(default_factory=list)
+    quantity: Quantity = 1
+
+    def change(self) -> LineChange:
+        sent = self.model_dump(exclude_unset=True)
+        if "toppings" in sent:
+            sent["toppings"] = tuple(sent["toppings"])
+        return LineChange(**sent)
 
 
 class PaymentMeans(RequestBody):
@@ -83,16 +107,14 @@ class OrderBody(RequestBody):
     items: Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
     payment: PaymentMeans
     priority: Priority = "standard"
-    delivery_address: Annotated[Text, Field(max_length=500)] | None = None
+    delivery_address: Address | None = None
     scheduled_for: Time | None = None
-    notes: Annotated[Text, Field(max_length=500)] | None = None
+    notes: Notes | None = None
 
     def wanted(self, customer_id: str) -> NewOrder:
         return NewOrder(
             customer_id=customer_id,
-            wishes=tuple(
-                Wish(item.pizza_id, item.size, tuple(item.toppings), item.quantity) for item in self.items
-            ),
+            wishes=tuple(item.wish() for item in self.items),
             payment_token=self.payment.token,
             priority=self.priority,
             scheduled_for=self.scheduled_for,
@@ -103,3 +125,26 @@ class OrderBody(RequestBody):
     def fingerprint(self) -> str:
         """A digest of what is asked for; spelling out a default does not change it."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class Checkout(RequestBody):
+    """As an order, whose items are those of the cart."""
+
+    payment: PaymentMeans
+    priority: Priority = "standard"
+    delivery_address: Address | None = None
+    scheduled_for: Time | None = None
+    notes: Notes | None = None
+
+    def terms(self) -> Terms:
+        return Terms(
+            payment_token=self.payment.token,
+            priority=self.priority,
+            scheduled_for=self.scheduled_for,
+            delivery_address=self.delivery_address,
+            notes=self.notes,
+        )
+
+    def fingerprint(self) -> str:
+        """As that of an order, and never equal to one."""
+        return hashlib.sha256(b"checkout" + self.model_dump_json().encode()).hexdigest()

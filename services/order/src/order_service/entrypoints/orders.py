@@ -4,7 +4,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Response
-from fastapi.responses import Response as PlainResponse
 from pizzeria_chassis.auth import Principal, require
 from pizzeria_chassis.openapi import problems
 
@@ -17,7 +16,7 @@ from order_service.entrypoints.bodies import OrderBody
 from order_service.entrypoints.guests import Guest
 from order_service.entrypoints.limits import Limits
 from order_service.entrypoints.views import JourneyLine, JourneyPage, OrderPage, OrderView
-from order_service.use_cases.place_order import RequestKey
+from order_service.use_cases.place_order import Placed, RequestKey
 
 Reader = Annotated[Principal, Depends(require("customer", "manager"))]
 Key = Annotated[
@@ -50,6 +49,13 @@ def whose(reader: Principal) -> str | None:
     return reader.id if reader.kind == "customer" else None
 
 
+def placed_answer(placed: Placed) -> Response:
+    headers = {"Location": f"/orders/{placed.order_id}"}
+    if placed.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(placed.body, 201, headers, "application/json")
+
+
 def orders_router(service: OrderService, limits: Limits) -> APIRouter:
     router = APIRouter(
         prefix="/orders", tags=["orders"], responses=problems(_401="Unknown token.", _403="Wrong role.")
@@ -70,11 +76,7 @@ def orders_router(service: OrderService, limits: Limits) -> APIRouter:
     async def place(guest: Guest, body: OrderBody, key: Key = None) -> Response:
         """Place an order. It is accepted for good when this answers 201."""
         request = RequestKey(key, body.fingerprint()) if key is not None else None
-        placed = await service.place_order(body.wanted(guest.id), request)
-        headers = {"Location": f"/orders/{placed.order_id}"}
-        if placed.replayed:
-            headers["Idempotency-Replayed"] = "true"
-        return PlainResponse(placed.body, 201, headers, "application/json")
+        return placed_answer(await service.place_order(body.wanted(guest.id), request))
 
     @router.get("")
     async def find(

@@ -6,6 +6,7 @@ from pizzeria_contracts.problems import ProblemType
 from rediscore.ratelimit.fastapi import RateLimitHeaders, TooManyRequests
 
 from order_service.domain.errors import (
+    CartError,
     InProgress,
     KeyReused,
     MenuUnavailable,
@@ -17,6 +18,7 @@ from order_service.domain.errors import (
     UnknownOrder,
     Unorderable,
 )
+from order_service.entrypoints.cart_problems import cart_problem
 
 
 def install_refusals(app: FastAPI) -> None:
@@ -45,6 +47,8 @@ def _problem(error: Exception) -> Problem:
                 slug, title = ProblemType.PIZZA_UNAVAILABLE, "Not available now"
             errors = [{"pointer": fault.pointer, "detail": fault.detail} for fault in error.faults]
             return Problem(slug, title, 422, "Some of this cannot be ordered; see errors.", errors=errors)
+        case CartError():
+            return cart_problem(error)
         case UnknownOrder():
             return not_found(detail)
         case UnknownGuest():

@@ -1,5 +1,6 @@
 """Sessions over HTTP: sign in, here and elsewhere, and out."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -7,10 +8,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pizzeria_chassis.openapi import problems
 
 from order_service.app import OrderService
+from order_service.domain.errors import CartsUnavailable
 from order_service.entrypoints.bodies import SignIn
+from order_service.entrypoints.cart import CartToken
 from order_service.entrypoints.guests import Guest
 from order_service.entrypoints.limits import Limits
 from order_service.entrypoints.views import SessionView
+from order_service.use_cases.cart_ports import Owner
 
 Bearer = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer(auto_error=False))]
 
@@ -25,9 +29,13 @@ def sessions_router(service: OrderService, limits: Limits) -> APIRouter:
         dependencies=[limits.sessions],
         responses=problems(_429="Too many new sessions from your address; see RateLimit and Retry-After."),
     )
-    async def sign_in(body: SignIn) -> SessionView:
-        """Sign in as a new guest. The token is shown this once."""
+    async def sign_in(body: SignIn, cart_token: CartToken = None) -> SessionView:
+        """Sign in as a new guest, who takes over the cart of a Cart-Token. The token is shown this once."""
         opened = await service.sessions.open(body.name, body.phone, body.email)
+        if cart_token is not None:
+            # While the carts are away it stays where it is: POST /cart/merge.
+            with suppress(CartsUnavailable):
+                await service.cart.merge(Owner.guest(opened.customer_id), Owner.bearer(cart_token))
         return SessionView.model_validate(vars(opened))
 
     @router.post("/sessions/rotate", status_code=201, responses=refusals)

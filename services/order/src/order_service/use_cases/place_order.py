@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from pizzeria_chassis.ids import new_id
 from pizzeria_chassis.telemetry import current_traceparent
@@ -11,7 +12,7 @@ from pizzeria_contracts.payloads import Priority
 from rediscore.clock import Clock
 
 from order_service.domain import pricing
-from order_service.domain.errors import Fault, InProgress, KeyReused, KeyTaken, Unorderable
+from order_service.domain.errors import Fault, InProgress, KeyReused, KeyTaken, PricesChanged, Unorderable
 from order_service.domain.order import Order, place
 from order_service.domain.pricing import Wish
 from order_service.domain.records import StoredAnswer
@@ -23,7 +24,10 @@ CLOCK_SKEW = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class NewOrder:
-    """What a guest asks for."""
+    """What a guest asks for; `quotes` and `cart_id` when it comes from a cart.
+
+    quotes: the unit prices in EUR that were shown, line by line.
+    """
 
     customer_id: str
     wishes: tuple[Wish, ...]
@@ -32,6 +36,8 @@ class NewOrder:
     scheduled_for: datetime | None
     delivery_address: str | None
     notes: str | None
+    quotes: tuple[Decimal, ...] | None = None
+    cart_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,9 @@ class PlaceOrder:
 
         Raises:
             Unorderable, SoldOut: with a pointer at every field that cannot be served; nothing is written.
+            PricesChanged: the menu's prices are not those that were shown.
             MenuUnavailable: no menu to price by.
+            CartSpent: the cart was ordered before.
             KeyReused, InProgress: see there.
         """
         if key is None:
@@ -97,18 +105,25 @@ class PlaceOrder:
         finally:
             self._running.discard(slot)
 
-    async def _once(self, wanted: NewOrder, key: RequestKey) -> Placed:
-        stored = await self._orders.answer_to(wanted.customer_id, key.key)
+    async def answered(self, customer_id: str, key: RequestKey) -> Placed | None:
+        """What was answered to this key; None when it is new. One read. Raises KeyReused."""
+        stored = await self._orders.answer_to(customer_id, key.key)
         if stored is None:
-            try:
-                return await self._place(wanted, key)
-            except KeyTaken:
-                stored = await self._orders.answer_to(wanted.customer_id, key.key)
-        if stored is None:
-            raise InProgress
+            return None
         if stored.fingerprint != key.fingerprint:
             raise KeyReused
         return Placed(stored.order_id, stored.body, replayed=True)
+
+    async def _once(self, wanted: NewOrder, key: RequestKey) -> Placed:
+        placed = await self.answered(wanted.customer_id, key)
+        if placed is None:
+            try:
+                return await self._place(wanted, key)
+            except KeyTaken:
+                placed = await self.answered(wanted.customer_id, key)
+        if placed is None:
+            raise InProgress
+        return placed
 
     async def _place(self, wanted: NewOrder, key: RequestKey | None) -> Placed:
         items = await self._priced(wanted)
@@ -137,7 +152,7 @@ class PlaceOrder:
                 body=body,
                 expires_at=now + self._keep,
             )
-        await self._orders.add(order, answer)
+        await self._orders.add(order, answer, wanted.cart_id)
         return Placed(order.id, body, replayed=False)
 
     async def _priced(self, wanted: NewOrder) -> tuple[OrderedItem, ...]:
@@ -155,4 +170,7 @@ class PlaceOrder:
             raise Unorderable([*error.faults, *faults]) from None
         if faults:
             raise Unorderable(faults)
+        prices = tuple(item.unit_price for item in items)
+        if wanted.quotes not in (None, prices):
+            raise PricesChanged(wanted.quotes, prices)
         return items

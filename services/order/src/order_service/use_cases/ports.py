@@ -62,10 +62,11 @@ class Orders(Protocol):
         """What was answered to this key; None when it is new or has run out."""
         ...
 
-    async def add(self, order: Order, answer: StoredAnswer | None) -> None:
-        """Write a new order, and the answer that a repeat of the request gets.
+    async def add(self, order: Order, answer: StoredAnswer | None, cart_id: str | None) -> None:
+        """Write a new order, the answer that a repeat of the request gets, and that the cart is spent.
 
-        Raises KeyTaken when another request with that key was faster; then nothing is written.
+        Raises, and then nothing is written: KeyTaken when another request with that key was faster; CartSpent
+        when this is not the guest's cart (any more); UnknownGuest.
         """
         ...
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from order_service.domain.errors import UnknownGuest
 from order_service.domain.records import Customer, Dossier
+from order_service.use_cases.cart_ports import Carts, Owner
 from order_service.use_cases.ports import Profiles
 from order_service.use_cases.sessions import Sessions
 
@@ -11,8 +12,9 @@ from order_service.use_cases.sessions import Sessions
 class Profile:
     """All raise UnknownGuest for one who is not known (any more)."""
 
-    def __init__(self, *, profiles: Profiles, sessions: Sessions) -> None:
+    def __init__(self, *, profiles: Profiles, carts: Carts, sessions: Sessions) -> None:
         self._profiles = profiles
+        self._carts = carts
         self._sessions = sessions
 
     async def show(self, customer_id: str) -> Customer:
@@ -37,6 +39,7 @@ class Profile:
         Raises: OrdersOpen while an order has not ended, money included; then nothing is changed.
         """
         await self._profiles.erase(customer_id)
+        await self._carts.forget(Owner.guest(customer_id))
         await self._sessions.forget(customer_id)
 
 
