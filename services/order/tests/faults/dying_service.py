@@ -12,6 +12,7 @@ from order_service.adapters.redis_carts import RedisCarts
 from order_service.bootstrap import create_order_app
 from order_service.domain.saga import Charge, Settlement
 from order_service.settings import OrderSettings
+from order_service.use_cases.cart_ports import FoundCart, Owner
 from order_service.use_cases.ports import PaymentProvider
 from pizzeria_chassis.serve import serve
 from pizzeria_chassis.settings import load_settings
@@ -48,7 +49,7 @@ class DeadlyProvider:
         return answer
 
 
-async def die_ordered(*_: object) -> None:
+async def die_ordered(self: RedisCarts, owner: Owner, found: FoundCart | None = None) -> None:
     die_at("checkout:ordered")
 
 

@@ -75,18 +75,21 @@ class KeepCart:
         """
         line_id = new_id() if key is None else str(uuid5(NAMESPACE_URL, f"cart:{owner.key}:{key}"))
         line = await self._line(line_id, wish)
-        return await self._change(owner, lambda cart: cart.put(line)), line_id
+        menu = await self._menu.current()
+        return await self._change(owner, lambda cart: carts.price(cart.put(line), menu)), line_id
 
     async def change(self, owner: Owner, line_id: str, change: LineChange) -> PricedCart:
         """Raises: UnknownLine; Unorderable, SoldOut."""
         found = await self._store.find(owner)
         wish = change.of(found.cart.line(line_id).wish)
         line = await self._line(line_id, wish)
-        return await self._change(owner, lambda cart: cart.change(line))
+        menu = await self._menu.current()
+        return await self._change(owner, lambda cart: carts.price(cart.change(line), menu))
 
     async def remove(self, owner: Owner, line_id: str) -> None:
         """Raises: UnknownLine."""
-        await self._change(owner, lambda cart: cart.without(line_id))
+        # The answer shows nothing, so prices stay as they were shown.
+        await self._change(owner, lambda cart: PricedCart(cart.without(line_id), ()))
 
     async def merge(self, owner: Owner, other: Owner) -> None:
         """Take over the other's lines, each once however often this is done; what does not fit stays."""
@@ -112,16 +115,15 @@ class KeepCart:
         sold = pricing.price_one(wish, await self._menu.current())
         return Line(line_id, wish.pizza_id, wish.size, wish.toppings, wish.quantity, sold.unit_price)
 
-    async def _change(self, owner: Owner, change: Callable[[Cart], Cart]) -> PricedCart:
-        menu = await self._menu.current()
+    async def _change(self, owner: Owner, change: Callable[[Cart], PricedCart]) -> PricedCart:
         for _ in range(ATTEMPTS):
             found = await self._store.find(owner)
-            priced = carts.price(change(found.cart.free(self._clock.now())), menu)
+            changed = change(found.cart.free(self._clock.now()))
             try:
-                await self._keep(owner, found, priced.cart)
+                await self._keep(owner, found, changed.cart)
             except CartChanged:
                 continue
-            return priced
+            return changed
         raise CartBusy
 
     async def _keep(self, owner: Owner, found: FoundCart, cart: Cart) -> None:
