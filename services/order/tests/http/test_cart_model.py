@@ -134,9 +134,12 @@ class CartMachine(RuleBasedStateMachine):
 
     @rule()
     def wipe(self) -> None:
-        self.run(self.house.kitchen.connections.commands.flushdb())
+        self.run(self._flush())
         self.gone = self.gone or bool(self.lines)
         self.lines = []
+
+    async def _flush(self) -> None:
+        await self.house.kitchen.connections.commands.flushdb()
 
     def teardown(self) -> None:
         placed = self.run(self.guest.get("/orders")).json()["items"]
