@@ -43,6 +43,31 @@ async def test_one_pizza_comes_with_its_etag(menu: Menu) -> None:
     assert answer.json()["ingredients"] == ["dough", "tomato-sauce", "mozzarella", "basil"]
 
 
+@pytest.mark.proves("P1")
+async def test_who_has_the_menu_is_told_so_until_it_changes(menu: Menu) -> None:
+    first = await menu.guest.get("/menu")
+    for header in (first.headers["etag"], f'W/{first.headers["etag"]}, "other"', "*"):
+        again = await menu.guest.get("/menu", headers={"If-None-Match": header})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+    assert (await menu.patch("margherita", 1, available=False)).status_code == 200
+    changed = await menu.guest.get("/menu", headers={"If-None-Match": first.headers["etag"]})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != first.headers["etag"]
+
+
+async def test_who_has_a_pizza_is_told_so_until_it_changes(menu: Menu) -> None:
+    known = {"If-None-Match": '"1"'}
+    assert (await menu.guest.get("/menu/margherita", headers=known)).status_code == 304
+    await menu.patch("margherita", 1, available=False)
+    assert (await menu.guest.get("/menu/margherita", headers=known)).json()["available"] is False
+
+
+@pytest.mark.proves("P1")
+async def test_the_copy_is_there_before_the_first_guest_asks(menu: Menu, copy: MenuCopy) -> None:
+    await eventually(lambda: copy.cache.has(MENU), what="the menu is warm")
+
+
 async def test_a_pizza_that_does_not_exist(menu: Menu) -> None:
     answer = await menu.guest.get("/menu/calzone")
     assert answer.status_code == 404

@@ -8,6 +8,8 @@ Publishes      on ``menu.events``: item changed, withdrawn, restored (`changes.r
 
 from fastapi import FastAPI
 from pizzeria_chassis.chassis import Chassis
+from pizzeria_chassis.loops import PeriodicTask
+from pizzeria_chassis.pages import Page
 from pizzeria_contracts.streams import KITCHEN, MENU
 
 from menu_service.announce import Announcer
@@ -17,6 +19,9 @@ from menu_service.reading import Reader
 from menu_service.routes import public_router, staff_router
 from menu_service.settings import MenuSettings
 from menu_service.stock import subscribe
+from menu_service.warm_up import WarmUp
+
+MAKE_UP_SECONDS = 0.5
 
 
 def create_menu_app(settings: MenuSettings) -> FastAPI:
@@ -35,9 +40,12 @@ def create_menu_app(settings: MenuSettings) -> FastAPI:
         breaker=chassis.redis_breaker,
         metrics=chassis.metrics,
     )
-    reader = Reader(chassis.database, copy.cache)
+    reader = Reader(chassis.database, copy.cache, lambda: copy.outdated)
     announce = Announcer(copy, chassis.live)
     chassis.add(copy)
+    chassis.add(PeriodicTask("menu-copy", MAKE_UP_SECONDS, copy.make_up))
     chassis.add(FirstMenu(chassis.database))
+    chassis.add(WarmUp(reader))
+    chassis.page(Page("menu", "Menu", "menu_service"))
     subscribe(chassis.consumer(KITCHEN, upstream=settings.kitchen_url), announce)
     return chassis.app(public_router(reader), staff_router(chassis.database, announce))

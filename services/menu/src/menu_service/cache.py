@@ -27,7 +27,8 @@ class MenuCopy:
     """The menu in Redis; a component, because what it computes ends with the service.
 
     A change deletes the copy, which also voids what slow readers are about to store. When Redis missed the
-    change, readers may see the old menu for at most ``ttl``.
+    change, this process reads the database until the copy is deleted (``make_up``); readers of another
+    replica may see the old menu until then, at most for ``ttl``.
 
     Args:
         patience: how long a guest waits for Redis before the database is asked.
@@ -44,6 +45,8 @@ class MenuCopy:
         breaker: CircuitBreaker | None = None,
         metrics: Metrics | None = None,
     ) -> None:
+        self._changes = 0
+        self._forgotten = 0
         self.cache: Cache[MenuAnswer] = Cache(
             connections,
             "menu",
@@ -56,13 +59,27 @@ class MenuCopy:
             metrics=metrics,
         )
 
+    @property
+    def outdated(self) -> bool:
+        """Whether Redis may hold a copy from before a change of this process."""
+        return self._forgotten < self._changes
+
     async def forget(self) -> None:
         """The menu has changed: the next reader makes a new copy. One round trip, at most half a second."""
+        self._changes += 1
         try:
-            async with asyncio.timeout(FORGET_SECONDS):
-                await self.cache.delete(MENU)
+            await self.make_up()
         except (RedisError, TimeoutError) as error:
             _log.warning("menu_copy_outdated", error=type(error).__name__)
+
+    async def make_up(self) -> None:
+        """Delete a copy that is known to be old; called now and then. Raises what Redis raises."""
+        if self.outdated:
+            changes = self._changes
+            async with asyncio.timeout(FORGET_SECONDS):
+                await self.cache.delete(MENU)
+            # Not that of now: a change may have come meanwhile.
+            self._forgotten = max(self._forgotten, changes)
 
     async def start(self) -> None:
         return

@@ -16,6 +16,16 @@ IfMatch = Annotated[
 ]
 IfNoneMatch = Annotated[str | None, Header(description="`*`: only if there is no such pizza yet.")]
 
+Known = Annotated[
+    str | None, Header(alias="If-None-Match", description="ETags of what the client has: 304 when one fits.")
+]
+
+
+def knows(if_none_match: str, tag: str) -> bool:
+    """Whether the client has this already; weak comparison (RFC 9110, 13.1.2)."""
+    tags = [known.strip().removeprefix("W/") for known in if_none_match.split(",")]
+    return "*" in tags or tag in tags
+
 
 def matching(if_match: str | None) -> Precondition:
     """The pizza must exist in the version that ``If-Match`` names. Without the header: 428."""

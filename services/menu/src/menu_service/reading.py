@@ -1,5 +1,6 @@
 """Reading the menu: the whole of it through the cache, one pizza from the database."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,9 +34,13 @@ class Reader:
 
     database: Database
     cache: Cache[MenuAnswer]
+    outdated: Callable[[], bool]
+    """Whether the copy is known to be old."""
 
     async def menu(self) -> MenuAnswer:
         """The menu: the copy in Redis, else two statements in SQL and a new copy."""
+        if self.outdated():
+            return await self._read()
         return await self.cache.remember(MENU, self._read)
 
     async def _read(self) -> MenuAnswer:

@@ -1,5 +1,6 @@
 """The calls of the menu service."""
 
+import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
@@ -14,7 +15,7 @@ from menu_service import changes
 from menu_service.announce import Announcer
 from menu_service.bodies import NewPizza, PizzaChange, Slug
 from menu_service.pizzas import Item, Pizza
-from menu_service.preconditions import IfMatch, IfNoneMatch, matching, matching_or_new
+from menu_service.preconditions import IfMatch, IfNoneMatch, Known, knows, matching, matching_or_new
 from menu_service.reading import MenuAnswer, Reader
 
 PizzaId = Annotated[
@@ -25,28 +26,35 @@ _ETAG: dict[str, Any] = {
 }
 
 _OK: dict[int | str, dict[str, Any]] = {200: _ETAG}
+_READ: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"ETag": {"description": "For If-None-Match.", "schema": {"type": "string"}}}},
+    304: {"description": "It is as you have it."},
+}
 
 
 def public_router(reader: Reader) -> APIRouter:
     """What everybody may read."""
     router = APIRouter(tags=["menu"])
 
-    @router.get("/menu", response_model=MenuAnswer)
-    async def read_menu() -> Response:
+    @router.get("/menu", response_model=MenuAnswer, responses=_READ)
+    async def read_menu(if_none_match: Known = None) -> Response:
         """The whole menu. It may be a copy; a change is in it at once as long as Redis hears of changes."""
-        return Response((await reader.menu()).model_dump_json(), media_type="application/json")
+        content = (await reader.menu()).model_dump_json().encode()
+        return _unless_known(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"', if_none_match)
 
     @router.get(
         "/menu/{pizza_id}",
         response_model=Item,
-        responses=_OK | problems(_404="There is no such pizza."),
+        responses=_OK | {304: _READ[304]} | problems(_404="There is no such pizza."),
     )
-    async def read_pizza(pizza_id: PizzaId) -> Response:
+    async def read_pizza(pizza_id: PizzaId, if_none_match: Known = None) -> Response:
         """One pizza as it is now, with the ETag that a change needs."""
         pizza = await reader.pizza(pizza_id)
         if pizza is None:
             raise not_found("There is no such pizza.")
-        return _answer(pizza)
+        # What the kitchen lacks is not part of the version, so the tag does not speak for it.
+        known = None if pizza.short_of else if_none_match
+        return _unless_known(pizza.item().model_dump_json().encode(), _tag(pizza), known)
 
     return router
 
@@ -110,5 +118,16 @@ def staff_router(database: Database, announce: Announcer) -> APIRouter:
 
 
 def _answer(pizza: Pizza, status: int = 200) -> Response:
-    content = pizza.item().model_dump(mode="json")
-    return JSONResponse(content, status, headers={"ETag": f'"{pizza.version}"'})
+    return JSONResponse(pizza.item().model_dump(mode="json"), status, headers={"ETag": _tag(pizza)})
+
+
+def _tag(pizza: Pizza) -> str:
+    return f'"{pizza.version}"'
+
+
+def _unless_known(content: bytes, tag: str, if_none_match: str | None) -> Response:
+    """The content, or a 304 for who has it. `no-cache`: it may be kept, and is asked about each time."""
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if if_none_match is not None and knows(if_none_match, tag):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="application/json", headers=headers)

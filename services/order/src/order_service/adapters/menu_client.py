@@ -54,6 +54,7 @@ class MenuClient:
         self._max_age = max_age
         self._http: httpx.AsyncClient | None = None
         self._menu: Menu | None = None
+        self._etag = ""
         self._fetched_at: datetime | None = None  # when it was asked for, not when the reply came
         self._edited_at: datetime | None = None
         self._saved: tuple[Menu, datetime] | None = None
@@ -125,9 +126,14 @@ class MenuClient:
     async def _ask(self) -> Menu:
         if self._http is None:
             raise RuntimeError("The menu client is used before its start.")
-        answer = await self._http.get("/menu", headers=trace_headers())
+        known = {"If-None-Match": self._etag} if self._menu is not None and self._etag else {}
+        answer = await self._http.get("/menu", headers={**trace_headers(), **known})
+        if answer.status_code == httpx.codes.NOT_MODIFIED and self._menu is not None:
+            return self._menu
         answer.raise_for_status()
-        return Menu.model_validate_json(answer.content)
+        menu = Menu.model_validate_json(answer.content)
+        self._etag = answer.headers.get("ETag", "")
+        return menu
 
     async def _save(self, menu: Menu, now: datetime) -> None:
         if self._saved is not None and self._saved[0] == menu and now - self._saved[1] < SAVE_EVERY:
