@@ -49,8 +49,8 @@ wheel: environment-dev  ## build rediscore, install it alone in .wheel, run its 
 bench: environment-bench  ## measure rediscore against its peers: goals, ours, theirs; ARGS="lock --rounds 5"
 	@.venv-bench/bin/python -m bench.rediscore $(ARGS)
 
-timing: environment-dev  ## measure: time to the first order, the way of an order, streams against FastStream
-	@for bench in first_order order_flow streams_vs_faststream; do $(VENV)/python bench/$$bench.py || exit; done
+timing: environment-dev  ## measure: time to the first order, the way of an order, an edit of the menu, streams against FastStream
+	@for bench in first_order order_flow menu_edit streams_vs_faststream; do $(VENV)/python bench/$$bench.py || exit; done
 
 claims: environment-dev  ## every capability and invariant with the tests that prove it
 	@$(VENV)/python tests/claims.py $(ARGS)
