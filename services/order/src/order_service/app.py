@@ -23,6 +23,7 @@ from order_service.use_cases.cancel_order import CancelOrder
 from order_service.use_cases.cart import KeepCart
 from order_service.use_cases.check_out import CheckOut
 from order_service.use_cases.kitchen_news import KitchenNews
+from order_service.use_cases.mailbox import KeepMailbox
 from order_service.use_cases.place_order import PlaceOrder
 from order_service.use_cases.ports import MenuSource
 from order_service.use_cases.profile import Profile
@@ -58,6 +59,7 @@ class OrderService:
     cancel_order: CancelOrder
     # queries
     orders: ReadOrders
+    mailbox: KeepMailbox
     menu: MenuSource
     # what others tell
     kitchen_news: KitchenNews

@@ -20,6 +20,7 @@ from order_service.adapters.redis_sessions import session_lane
 from order_service.adapters.sandbox_provider import SandboxProvider
 from order_service.adapters.sql_cart_ids import SqlCartIds
 from order_service.adapters.sql_customers import SqlCustomers
+from order_service.adapters.sql_mailbox import SqlMailbox
 from order_service.adapters.sql_orders import SqlOrders
 from order_service.adapters.sql_profiles import SqlProfiles
 from order_service.adapters.tables import RACES
@@ -31,6 +32,7 @@ from order_service.entrypoints.limits import limits_of
 from order_service.entrypoints.live import live_router
 from order_service.entrypoints.me import me_router
 from order_service.entrypoints.menu import menu_router
+from order_service.entrypoints.notice_tasks import NoticeTasks
 from order_service.entrypoints.orders import orders_router
 from order_service.entrypoints.problems import install_refusals
 from order_service.entrypoints.sessions import sessions_router
@@ -40,6 +42,7 @@ from order_service.use_cases.cancel_order import CancelOrder
 from order_service.use_cases.cart import KeepCart
 from order_service.use_cases.check_out import CheckOut
 from order_service.use_cases.kitchen_news import KitchenNews
+from order_service.use_cases.mailbox import KeepMailbox
 from order_service.use_cases.place_order import PlaceOrder
 from order_service.use_cases.ports import PaymentProvider
 from order_service.use_cases.profile import Profile
@@ -119,6 +122,7 @@ def create_order_app(
         place_order=place_order,
         cancel_order=CancelOrder(orders=orders, saga=saga, clock=clock, policy=policy),
         orders=ReadOrders(orders=orders),
+        mailbox=KeepMailbox(mailbox=SqlMailbox(database), clock=clock),
         menu=menu,
         kitchen_news=KitchenNews(orders=orders, clock=clock, policy=policy),
         saga=saga,
@@ -130,6 +134,13 @@ def create_order_app(
         hints.changed(order)
 
     orders.on_saved(saved)
+    notices = NoticeTasks(
+        chassis.tasks(),
+        service.mailbox,
+        patience=settings.notice_patience_seconds,
+        retry_pause=settings.notice_retry_seconds,
+    )
+    orders.on_notice(notices.due)
     chassis.authenticator.customer = _guests(service.sessions)
     subscribe(consumer, service)
     for component in (
@@ -137,6 +148,7 @@ def create_order_app(
         MenuHints(chassis.live, menu.edited),
         kitchen,
         hints,
+        notices,
         saga,
         PeriodicTask("saga", settings.saga_poll_seconds, saga.take_up_what_is_due),
         PeriodicTask("kitchen-deadlines", settings.saga_poll_seconds * 4, saga.check_deadlines),

@@ -27,6 +27,8 @@ class OrderSettings(ServiceSettings):
     session_vouch_seconds: float = Field(default=5, gt=0, le=60)
     cart_days: float = Field(default=7, gt=0)
     nobodys_cart_hours: float = Field(default=24, gt=0)
+    notice_patience_seconds: float = Field(default=10, gt=0)
+    notice_retry_seconds: float = Field(default=1, gt=0)
     idempotency_hours: float = Field(default=24, gt=0)
     order_rate_limit: int = Field(default=120, ge=1, le=1_000_000, description="per guest and minute")
     session_rate_limit: int = Field(default=600, ge=1, le=1_000_000, description="per address and minute")

@@ -1,15 +1,21 @@
 """The order service, except that it kills itself with SIGKILL at a chosen point of a saga step.
 
-DIE_AT: `<call>:before` or `<call>:after` of a call to the payment provider, or `checkout:ordered` between
-the order and the emptying of its cart; empty: never.
+DIE_AT: `<call>:before` or `<call>:after` of a call to the payment provider; `notices:before` or
+`notices:after` of the transaction that writes letters; `checkout:ordered` between an order and the emptying
+of its cart; empty: never.
 """
 
 import os
 import signal
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from order_service.adapters.redis_carts import RedisCarts
+from order_service.adapters.sql_mailbox import SqlMailbox
 from order_service.bootstrap import create_order_app
+from order_service.domain.notices import Notice
+from order_service.domain.order import Order
+from order_service.domain.records import Due
 from order_service.domain.saga import Charge, Settlement
 from order_service.settings import OrderSettings
 from order_service.use_cases.cart_ports import FoundCart, Owner
@@ -53,7 +59,19 @@ async def die_ordered(self: RedisCarts, owner: Owner, found: FoundCart | None = 
     die_at("checkout:ordered")
 
 
+deliver = SqlMailbox.deliver
+
+
+async def die_delivering(
+    self: SqlMailbox, due: Sequence[Due], content: Callable[[Notice, Order], Mapping[str, object]]
+) -> None:
+    die_at("notices:before")
+    await deliver(self, due, content)
+    die_at("notices:after")
+
+
 if __name__ == "__main__":
+    SqlMailbox.deliver = die_delivering  # type: ignore[method-assign]
     RedisCarts.forget = die_ordered  # type: ignore[method-assign]
     serve(
         lambda settings: create_order_app(settings, around_provider=DeadlyProvider),

@@ -49,6 +49,7 @@ class Replica:
                 "PAYMENT_TIMEOUT_SECONDS": "0.5",
                 "SAGA_LEASE_SECONDS": "1",
                 "SAGA_POLL_SECONDS": "0.1",
+                "NOTICE_PATIENCE_SECONDS": "0.5",
                 "DIE_AT": die_at,
                 **{f"{role.upper()}_TOKEN": token for role, token in TOKENS.items()},
             },

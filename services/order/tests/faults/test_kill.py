@@ -208,6 +208,30 @@ async def test_killed_between_the_order_and_the_emptying_of_its_cart(
     assert house.rows("SELECT count(*) FROM orders") == [(1,)]
 
 
+@pytest.mark.proves("P14", "R17")
+@pytest.mark.parametrize("point", ["notices:before", "notices:after"])
+async def test_killed_while_letters_are_written(
+    house: House, replica: Callable[[], Replica], point: str
+) -> None:
+    service = replica()
+    await service.start(die_at=point)
+    guest = await house.guest(service.http)
+    cards = ["tok_declined", "tok_approved", "tok_declined"]
+    placing = [asyncio.create_task(place(guest, f"k-{n}", card)) for n, card in enumerate(cards)]
+    await service.killed()
+    await house.kitchen.connections.commands.flushdb()  # and the tasks under way are lost
+    await service.start()
+    await asyncio.gather(*placing)
+
+    async def arrived() -> bool:
+        told = (await guest.get("/me/mailbox")).json()["items"]
+        return sorted(letter["kind"] for letter in told) == ["confirmed"] + ["payment_declined"] * 2
+
+    await eventually(arrived, within=20, every=0.1)
+    assert house.rows("SELECT count(*) FROM notices_due") == [(0,)]
+    assert house.rows("SELECT count(*) FROM mailbox") == [(3,)]
+
+
 async def test_asked_to_stop_it_ends_with_code_0(house: House, replica: Callable[[], Replica]) -> None:
     service = replica()
     await service.start()

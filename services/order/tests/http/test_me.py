@@ -95,6 +95,8 @@ async def test_after_a_deletion_nothing_personal_is_left(house: House) -> None:
     left = everything(house)
     assert not [text for text in PERSONAL if text in left]
     assert house.rows("SELECT customer_id FROM idempotency") == []
+    for table in ("mailbox", "notices_due"):
+        assert house.rows(f"SELECT order_id FROM {table} WHERE order_id = ?", order_id) == []  # noqa: S608
     for replica in (guest, elsewhere):
         assert (await replica.get("/me")).status_code == 401
         assert (await replica.delete("/me")).status_code == 401

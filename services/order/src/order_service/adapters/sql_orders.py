@@ -15,8 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from order_service.adapters.order_rows import as_changes, as_order, as_row
 from order_service.adapters.sql_cart_ids import spend_cart
 from order_service.adapters.sql_journey import read_journey
+from order_service.adapters.sql_mailbox import remember
 from order_service.adapters.tables import idempotency, journey, orders, payments
 from order_service.domain.errors import KeyTaken, UnknownGuest, UnknownOrder
+from order_service.domain.notices import Notice, notice_of
 from order_service.domain.order import Order, Step
 from order_service.domain.records import JourneyEntry, OrderFilter, StoredAnswer
 
@@ -33,10 +35,16 @@ class SqlOrders:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._listeners: list[Callable[[Order], None]] = []
+        self._tellers: list[Callable[[str, Notice], None]] = []
 
     def on_saved(self, listener: Callable[[Order], None]) -> None:
         """Call `listener` after each commit that changed an order. It must not block."""
         self._listeners.append(listener)
+
+    def on_notice(self, teller: Callable[[str, Notice], None]) -> None:
+        """Call `teller` with the order's id after each commit that its guest is to be told of. It must not
+        block."""
+        self._tellers.append(teller)
 
     async def get(self, order_id: str) -> Order | None:
         async with self._database.read() as session:
@@ -112,6 +120,7 @@ class SqlOrders:
             order.version += 1
             await self._update(tx, order)
         await self._publish(tx, order)
+        await self._tell_guest(tx, order.id, notice_of(before, order))
         return order
 
     async def _update(self, tx: Transaction, order: Order) -> None:
@@ -152,6 +161,17 @@ class SqlOrders:
         async def tell() -> None:
             for listener in self._listeners:
                 listener(order)
+
+        tx.after_commit(tell)
+
+    async def _tell_guest(self, tx: Transaction, order_id: str, notice: Notice | None) -> None:
+        if notice is None:
+            return
+        await remember(tx, order_id, notice)
+
+        async def tell() -> None:
+            for teller in self._tellers:
+                teller(order_id, notice)
 
         tx.after_commit(tell)
 

@@ -124,7 +124,11 @@ notices_due: Final = Table(
     metadata,
     Column("order_id", String(36), ForeignKey("orders.id"), nullable=False),
     Column("kind", String(20), nullable=False),
-    Column("due_at", UtcDateTime, nullable=False, index=True),
+    # Made with the change, so that letters are in the order of what happened.
+    Column("letter_id", String(36), nullable=False),
+    Column("happened_at", UtcDateTime, nullable=False),
+    # When it was last put on its road, a task.
+    Column("sent_at", UtcDateTime, nullable=False, index=True),
     PrimaryKeyConstraint("order_id", "kind", name="pk_notices_due"),
 )
 

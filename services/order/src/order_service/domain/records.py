@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from order_service.domain.notices import Notice
 from order_service.domain.order import Order
 
 
@@ -78,6 +79,14 @@ class Letter:
     kind: str
     content: Mapping[str, object]
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class Due:
+    """A notice that has not reached its guest yet."""
+
+    order_id: str
+    notice: Notice
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """What a guest is to us, over HTTP: see it, correct it, take it along, have it deleted."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from pizzeria_chassis.openapi import problems
 
 from order_service.app import OrderService
 from order_service.entrypoints.bodies import ProfileChange
 from order_service.entrypoints.exports import Export
 from order_service.entrypoints.guests import Guest
-from order_service.entrypoints.views import CustomerView
+from order_service.entrypoints.views import CustomerView, LetterPage, LetterView
 
 
 def me_router(service: OrderService) -> APIRouter:
@@ -29,6 +31,20 @@ def me_router(service: OrderService) -> APIRouter:
     async def export(guest: Guest) -> Export:
         """All that is kept about you, in one document."""
         return Export.of(await service.profile.export(guest.id))
+
+    @router.get("/mailbox")
+    async def mailbox(
+        guest: Guest,
+        after: Annotated[
+            str | None, Query(pattern=r"^[0-9a-f-]{36}$", description="`next` of the page before.")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    ) -> LetterPage:
+        """What you were told of your orders, receipts included; newest first."""
+        found = await service.mailbox.letters(guest.id, after, limit)
+        return LetterPage(
+            items=tuple(map(LetterView.of, found)), next=found[-1].id if len(found) == limit else None
+        )
 
     @router.delete("", status_code=204, responses=problems(_409="An order of yours has not ended yet."))
     async def delete(guest: Guest) -> None:

@@ -109,6 +109,11 @@ class LetterView(_View):
         return cls.model_validate(vars(letter))
 
 
+class LetterPage(_View):
+    items: tuple[LetterView, ...]
+    next: str | None
+
+
 class JourneyLine(_View):
     time: datetime
     type: str

@@ -9,8 +9,18 @@ from typing import Protocol
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.menu import Menu
 
+from order_service.domain.notices import Notice
 from order_service.domain.order import Order, Step
-from order_service.domain.records import Customer, Dossier, JourneyEntry, OrderFilter, Session, StoredAnswer
+from order_service.domain.records import (
+    Customer,
+    Dossier,
+    Due,
+    JourneyEntry,
+    Letter,
+    OrderFilter,
+    Session,
+    StoredAnswer,
+)
 from order_service.domain.saga import Charge, Settlement
 
 
@@ -83,6 +93,27 @@ class Orders(Protocol):
 
     async def due(self, now: datetime, steps: Sequence[Step], limit: int) -> Sequence[str]:
         """Ids of orders whose next step is one of these and anybody's to take up, longest due first."""
+        ...
+
+
+class Mailbox(Protocol):
+    """What guests are to be told, and what they were told."""
+
+    async def deliver(
+        self, due: Sequence[Due], content: Callable[[Notice, Order], Mapping[str, object]]
+    ) -> None:
+        """Write letters of what is still due of these, which then is not due any more. One transaction;
+        whatever `content` raises leaves everything as it was."""
+        ...
+
+    async def overdue(self, since: datetime, limit: int) -> list[Due]:
+        """What set out before then and has not arrived, longest first."""
+        ...
+
+    async def set_out(self, due: Sequence[Due], now: datetime) -> None: ...
+
+    async def letters(self, customer_id: str, after: str | None, limit: int) -> Sequence[Letter]:
+        """A guest's letters, newest first, older than the letter `after`."""
         ...
 
 

@@ -28,10 +28,12 @@ def _create_notices_due() -> None:
         "notices_due",
         sa.Column("order_id", sa.String(36), sa.ForeignKey("orders.id"), nullable=False),
         sa.Column("kind", sa.String(20), nullable=False),
-        sa.Column("due_at", UtcDateTime, nullable=False),
+        sa.Column("letter_id", sa.String(36), nullable=False),
+        sa.Column("happened_at", UtcDateTime, nullable=False),
+        sa.Column("sent_at", UtcDateTime, nullable=False),
         sa.PrimaryKeyConstraint("order_id", "kind", name="pk_notices_due"),
     )
-    op.create_index("ix_notices_due_due_at", "notices_due", ["due_at"])
+    op.create_index("ix_notices_due_sent_at", "notices_due", ["sent_at"])
 
 
 def _create_mailbox() -> None:
