@@ -15,10 +15,10 @@ sources = $(wildcard libs/*/src services/*/src tools/*/src)
 space := $(subst ,, )
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports claims soak wheel bench timing lock clean environment environment-dev environment-bench
+.PHONY: help demo test lint types imports claims soak wheel bench bench-queues timing lock clean environment environment-dev environment-bench
 
 help:  ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: environment  ## the pizzeria on this machine, without Docker; ARGS are those of `pizzeria up`
 	@$(VENV)/pizzeria up $(ARGS)
@@ -49,8 +49,12 @@ wheel: environment-dev  ## build rediscore, install it alone in .wheel, run its 
 bench: environment-bench  ## measure rediscore against its peers: goals, ours, theirs; ARGS="lock --rounds 5"
 	@.venv-bench/bin/python -m bench.rediscore $(ARGS)
 
-timing: environment-dev  ## measure: time to the first order, the way of an order, an edit of the menu, streams against FastStream
-	@for bench in first_order order_flow menu_edit streams_vs_faststream; do $(VENV)/python bench/$$bench.py || exit; done
+bench-queues: environment-bench  ## queue, tasks and streams against BullMQ, taskiq, saq, streaq, arq, FastStream; ARGS="drain"
+	@bench/queues/peers.sh
+	@.venv-bench/bin/python -m bench.queues $(ARGS)
+
+timing: environment-dev  ## measure: time to the first order, the way of an order, an edit of the menu
+	@for bench in first_order order_flow menu_edit; do $(VENV)/python bench/$$bench.py || exit; done
 
 claims: environment-dev  ## every capability and invariant with the tests that prove it
 	@$(VENV)/python tests/claims.py $(ARGS)
@@ -60,7 +64,7 @@ lock: environment-dev  ## write the locks from the pyproject files; ARGS="--upgr
 
 clean:  ## end what runs, delete everything that was made here: .pizzeria, .venv, caches
 	@if [ -x $(VENV)/pizzeria ]; then $(VENV)/pizzeria down; fi
-	@rm -rf .pizzeria .venv .venv-bench .wheel .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .pizzeria .venv .venv-bench .venv-bench-apart bench/queues/bullmq/node_modules .wheel .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:

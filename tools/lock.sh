@@ -1,6 +1,7 @@
 #!/bin/sh
 # Writes the locks from the pyproject files: what runs the pizzeria (requirements.lock), what tests it
-# as well (requirements-dev.lock), what rediscore is measured against (requirements-bench.lock).
+# as well (requirements-dev.lock), what rediscore is measured against (requirements-bench.lock, and
+# requirements-bench-apart.lock for peers that need an older redis-py).
 # Versions that are locked stay unless `tools/lock.sh --upgrade` is called.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,5 +15,6 @@ compile() {
 compile libs/*/pyproject.toml services/*/pyproject.toml tools/*/pyproject.toml \
     --extra streams --extra fastapi --extra metrics --extra embedded --group build -o requirements.lock "$@"
 compile requirements.lock --group dev -o requirements-dev.lock "$@"
-compile libs/rediscore/pyproject.toml --extra embedded --extra metrics --group build --group bench \
+compile libs/rediscore/pyproject.toml --extra embedded --extra metrics --extra streams --group build --group bench \
     --constraint requirements.lock -o requirements-bench.lock "$@"
+compile --group bench-apart -o requirements-bench-apart.lock "$@"
