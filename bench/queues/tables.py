@@ -57,6 +57,7 @@ class Setting:
     def enqueue(self, library: Library, verb: str, **goals: float) -> Case:
         async def measure() -> Measured:
             self.control.flushall()
+            await self.players.ask(library, "enqueue", 1)  # what a queue does once
             return await self.per_job(library, verb, _jobs(library))
 
         return Case(library.name, library.role, measure, _written(goals))

@@ -62,7 +62,7 @@ async def work(queue: PriorityQueue, ledger: Ledger, chance: random.Random) -> N
                 await queue.ack(claim.entry_id, claim.token)
 
 
-@pytest.mark.proves("R16", "I3")
+@pytest.mark.proves("R16", "I3", "Q1", "Q2", "Q11")
 async def test_all_work_is_done_once_whatever_happens_to_workers_and_connections(
     make_queue: MakeQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy
 ) -> None:
@@ -100,3 +100,4 @@ async def test_all_work_is_done_once_whatever_happens_to_workers_and_connections
         return bool(await steady.stats() == QueueStats(0, 0, 0, 0, None))
 
     await eventually(drained, what="empty queue")
+    assert (await steady.audit()).faults == []

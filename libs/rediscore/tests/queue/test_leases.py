@@ -1,9 +1,5 @@
 """Leases, fencing tokens, and what happens to the work of the dead."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -11,7 +7,7 @@ from typing import Any
 import pytest
 from rediscore.client import RedisConnections
 from rediscore.errors import StaleLease
-from rediscore.queue import PriorityQueue, QueueStats
+from rediscore.queue import NewEntry, PriorityQueue, QueueStats
 from rediscore.testing import ServerTime
 
 pytestmark = pytest.mark.proves("R16")
@@ -20,6 +16,7 @@ MakeQueue = Callable[..., Any]
 Wipe = Callable[[], Awaitable[None]]
 
 
+@pytest.mark.proves("Q2")
 async def test_expired_lease_goes_to_the_next_and_the_old_holder_is_refused(
     timed: PriorityQueue, now: ServerTime
 ) -> None:
@@ -41,6 +38,7 @@ async def test_expired_lease_goes_to_the_next_and_the_old_holder_is_refused(
     await timed.ack("a", heir.token)
 
 
+@pytest.mark.proves("Q2")
 async def test_renewed_lease_holds(timed: PriorityQueue, now: ServerTime) -> None:
     await timed.add("a")
     claim = await timed.claim("w")
@@ -88,6 +86,7 @@ async def test_recover_is_bounded_and_counts(timed: PriorityQueue, now: ServerTi
     assert (await timed.stats()).ready == 7
 
 
+@pytest.mark.proves("Q8")
 async def test_entry_that_kills_its_workers_is_dead_in_the_end(
     make_queue: MakeQueue, now: ServerTime
 ) -> None:
@@ -101,6 +100,25 @@ async def test_entry_that_kills_its_workers_is_dead_in_the_end(
     assert await queue.claim("w") is None
     (letter,) = await queue.peek(state="dead")
     assert (letter.failures, letter.recoveries, letter.reason) == (0, 4, "lease ran out too often")
+
+
+@pytest.mark.proves("Q8")
+async def test_entry_that_kills_its_workers_takes_no_others_with_it(
+    make_queue: MakeQueue, now: ServerTime
+) -> None:
+    """They were claimed together once; from then on each comes alone."""
+    queue = make_queue(max_recoveries=1, now_ms=now)
+    await queue.add_many([NewEntry(entry_id) for entry_id in ("poison", "a", "b")])
+    assert len(await queue.claim_many("dies", 3)) == 3
+    now.advance(seconds=10)
+    assert [claim.entry_id for claim in await queue.claim_many("dies too", 3)] == ["poison"]
+    now.advance(seconds=10)
+    await queue.add("c")
+
+    batches = [await queue.claim_many("w", 3) for _ in range(3)]
+
+    assert [[claim.entry_id for claim in claims] for claims in batches] == [["a"], ["b"], ["c"]]
+    assert [entry.entry_id for entry in await queue.peek(state="dead")] == ["poison"]
 
 
 @pytest.mark.proves("I3")
@@ -148,50 +166,6 @@ async def test_tokens_of_the_servers_clock_grow_too(queue: PriorityQueue, wipe: 
             await wipe()
 
     assert tokens == sorted(set(tokens))
-
-
-WORKER = """
-import asyncio, sys
-from datetime import timedelta
-from rediscore.client import RedisConnections
-from rediscore.keys import KeySpace
-from rediscore.queue import PriorityQueue
-from rediscore.settings import RedisSettings
-
-async def main() -> None:
-    connections = RedisConnections(RedisSettings.from_url(sys.stdin.readline().strip()))
-    classes = {"standard": timedelta(0)}
-    queue = PriorityQueue(connections, "work", keys=KeySpace(sys.argv[1]), head_start=classes)
-    claim = await queue.claim("victim", lease=timedelta(milliseconds=700))
-    print(claim.entry_id, claim.token, flush=True)
-    await asyncio.sleep(60)
-
-asyncio.run(main())
-"""
-
-
-async def test_work_of_a_killed_process_is_taken_over(
-    queue: PriorityQueue, redis_url: str, key_prefix: str
-) -> None:
-    await queue.add("a")
-    with subprocess.Popen(
-        [sys.executable, "-c", WORKER, key_prefix], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as victim:
-        assert victim.stdin is not None
-        assert victim.stdout is not None
-        victim.stdin.write(redis_url + "\n")
-        victim.stdin.flush()
-        entry_id, token = victim.stdout.readline().split()
-        assert entry_id == "a"  # the fault: it holds the entry now
-        os.kill(victim.pid, signal.SIGKILL)
-
-    heir = await queue.claim_wait("heir", wait=timedelta(seconds=5))
-
-    assert heir is not None
-    assert heir.entry_id == "a"
-    assert heir.token > int(token)
-    with pytest.raises(StaleLease):
-        await queue.ack("a", int(token))
 
 
 async def test_nothing_is_kept_of_what_is_over(

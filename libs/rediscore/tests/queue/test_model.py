@@ -1,11 +1,15 @@
-"""The queue against a model of it: any verbs of several workers, in any order, at any time.
+"""The queue against a model of it: any verbs of many workers, in any order, at any time.
 
-The model is a dictionary of entries and the rules in words of the README. After each step the queue must
-hold the same entries in the same states and order, and its keys must fit together.
+The model is a dictionary of entries and the rules in words of the README. Workers vanish with what they hold,
+replies get lost and verbs are sent again, leases run out, the clock jumps both ways, all is wiped. After each
+step the queue must hold the same entries in the same states and order, and its keys must fit together.
 """
 
 import asyncio
-from collections.abc import Coroutine
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -36,6 +40,7 @@ LEASE, MEMORY, RETENTION = 10_000, 60_000, 300_000
 CAPACITY, MAX_ATTEMPTS, MAX_RECOVERIES = 6, 3, 3
 PAUSES = [1_000, 2_000, 4_000]
 IDS = ["a", "b", "c", "d", "e", "f", "g", "h"]
+WORKERS = ["oven", "grill", "fryer", "wok", "steamer", "smoker"]
 
 
 @dataclass
@@ -64,6 +69,10 @@ class Model:
     clock: int = 0
     sequence: int = 0
     entries: dict[str, Entry] = field(default_factory=dict)
+    begun: Counter[str] = field(default_factory=Counter)
+    """Lives of each id: by an add or a redrive."""
+    over: Counter[str] = field(default_factory=Counter)
+    """Ends of them: acked, dead or removed."""
 
     def of(self, *states: str) -> list[str]:
         return [entry_id for entry_id, entry in self.entries.items() if entry.state in states]
@@ -77,7 +86,7 @@ class Model:
             entry.recoveries += 1
             self.end(entry, "expired")
             if entry.recoveries > MAX_RECOVERIES:
-                entry.state, entry.since = "dead", self.now
+                self.die(entry)
         for entry_id, entry in list(self.entries.items()):
             kept = {"done": MEMORY, "dead": RETENTION}.get(entry.state)
             if kept is not None and entry.since <= self.now - kept:
@@ -90,6 +99,10 @@ class Model:
         entry.sequence, entry.entered = self.sequence, self.clock + delay
         entry.rank = entry.entered - HEAD_START[entry.priority]
         entry.state, entry.since = ("delayed", self.now + delay) if delay else ("ready", self.now)
+
+    def die(self, entry: Entry) -> None:
+        entry.state, entry.since = "dead", self.now
+        self.over[next(i for i in self.entries if self.entries[i] is entry)] += 1
 
     def knows(self, entry_id: str) -> bool:
         """Whether it is held or remembered; what is done for long may be there until a claim forgets it."""
@@ -110,6 +123,13 @@ class Model:
 
     def order(self) -> list[str]:
         return sorted(self.of("ready"), key=lambda i: (self.entries[i].rank, self.entries[i].sequence))
+
+    def first(self, most: int) -> list[str]:
+        """What one claim gets: whose lease ran out before comes alone."""
+        order = self.order()
+        suspects = [self.entries[entry_id].recoveries > 0 for entry_id in order]
+        alone = 1 if suspects[:1] == [True] else ([*suspects, True]).index(True)
+        return order[: min(most, alone)]
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -139,8 +159,9 @@ class QueueMachine(RuleBasedStateMachine):
             now_ms=lambda: self.model.now,
         )
         self.claims: list[Claim] = []  # all that were ever handed out: most are stale
-        self.last_claim_id = {"oven": "", "grill": ""}
+        self.last_claim_id: dict[str, str] = {}
         self.newest_token = 0
+        self.owners: dict[int, str] = {}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -174,8 +195,9 @@ class QueueMachine(RuleBasedStateMachine):
         entry_id=st.sampled_from(IDS),
         priority=st.sampled_from(sorted(HEAD_START)),
         delay=st.sampled_from([0, 0, 0, 1_500, 20_000]),
+        again=st.booleans(),
     )
-    def add(self, entry_id: str, priority: str, delay: int) -> None:
+    def add(self, entry_id: str, priority: str, delay: int, again: bool) -> None:
         known = self.model.knows(entry_id)
         full = len(self.model.of("ready", "delayed", "leased")) >= CAPACITY
         adding = self.queue.add(entry_id, priority=priority, delay=timedelta(milliseconds=delay))
@@ -187,22 +209,26 @@ class QueueMachine(RuleBasedStateMachine):
         if not known:
             entry = self.model.entries[entry_id] = Entry("ready", 0, 0, self.model.now, priority)
             self.model.enter(entry, delay)
+            self.model.begun[entry_id] += 1
+        if again:  # the reply was lost
+            assert not self.run(self.queue.add(entry_id, b"again", delay=timedelta(0)))
 
     @rule(
-        worker=st.sampled_from(["oven", "grill"]),
+        worker=st.sampled_from(WORKERS),
         again=st.booleans(),
         most=st.integers(1, 3),
         data=st.data(),
     )
     def claim(self, worker: str, again: bool, most: int, data: st.DataObject) -> None:
-        claim_id = self.last_claim_id[worker] if again and self.last_claim_id[worker] else uuid4().hex
+        claim_id = self.last_claim_id.get(worker) if again else None
+        claim_id = claim_id or uuid4().hex
         self.last_claim_id[worker] = claim_id
         done = data.draw(st.lists(st.sampled_from(self.claims), max_size=2)) if self.claims else []
         for claim in done:
             self.acked(claim)
         self.model.settle()
         same = [i for i in self.model.of("leased") if self.model.entries[i].claim_id == claim_id]
-        expected = sorted(same, key=lambda i: self.model.entries[i].token or 0) or self.model.order()[:most]
+        expected = sorted(same, key=lambda i: self.model.entries[i].token or 0) or self.model.first(most)
 
         claims = self.run(self.queue.claim_many(worker, most, claim_id=claim_id, done=done))
 
@@ -218,13 +244,21 @@ class QueueMachine(RuleBasedStateMachine):
                 entry.state, entry.token, entry.claim_id = "leased", claim.token, claim_id
                 entry.since = self.model.now + LEASE
             assert claim.lease_until.timestamp() * 1000 == entry.since
-        self.claims += claims
+        self.claims += [claim for claim in claims if claim not in self.claims]
+        self.owners.update((claim.token, worker) for claim in claims)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def worker_vanishes(self, worker: str) -> None:
+        """Nobody will ever use its claims again, nor ask for them."""
+        self.claims = [claim for claim in self.claims if self.owners[claim.token] != worker]
+        self.last_claim_id.pop(worker, None)
 
     def acked(self, claim: Claim) -> bool:
         """The model's ack; whether it was one, now or before."""
         entry = self.holds(claim)
         if entry:
             self.model.answered(entry)
+            self.model.over[claim.entry_id] += 1
             entry.state, entry.since, entry.ended = "done", self.model.now, None
         known = self.model.entries.get(claim.entry_id)
         return known is not None and known.state == "done" and known.token == claim.token
@@ -237,56 +271,58 @@ class QueueMachine(RuleBasedStateMachine):
         entry = self.model.entries.get(claim.entry_id)
         return entry is not None and entry.ended == (claim.token, how)
 
-    def expect(self, allowed: bool, work: Coroutine[Any, Any, object]) -> None:
-        if allowed:
-            self.run(work)
-        else:
-            with pytest.raises(StaleLease):
-                self.run(work)
+    def expect(self, allowed: bool, verb: Callable[[], Coroutine[Any, Any, object]], *, times: int) -> None:
+        """Sent more than once it does and answers the same."""
+        for _ in range(times):
+            if allowed:
+                self.run(verb())
+            else:
+                with pytest.raises(StaleLease):
+                    self.run(verb())
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def extend(self, data: st.DataObject) -> None:
-        claim = data.draw(st.sampled_from(self.claims))
-        entry = self.holds(claim)
-        self.expect(entry is not None, self.queue.extend(claim.entry_id, claim.token))
-        if entry:
-            entry.since = self.model.now + LEASE
+        """All who were ever given one entry try: at most one holds it."""
+        entry_id = data.draw(st.sampled_from(self.claims)).entry_id
+        given = [claim for claim in self.claims if claim.entry_id == entry_id]
+        held = self.run(self.queue.extend_many(given))
+        assert held == [self.holds(claim) is not None for claim in given]
+        assert sum(held) <= 1
+        if True in held:
+            self.model.entries[entry_id].since = self.model.now + LEASE
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def ack(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), times=st.integers(1, 2))
+    def ack(self, data: st.DataObject, times: int) -> None:
         claim = data.draw(st.sampled_from(self.claims))
-        self.expect(self.acked(claim), self.queue.ack(claim.entry_id, claim.token))
+        allowed = self.acked(claim)
+        self.expect(allowed, lambda: self.queue.ack(claim.entry_id, claim.token), times=times)
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), delay=st.sampled_from([None, 0, 7_000]))
-    def nack(self, data: st.DataObject, delay: int | None) -> None:
+    @rule(data=st.data(), delay=st.sampled_from([None, 0, 7_000]), times=st.integers(1, 2))
+    def nack(self, data: st.DataObject, delay: int | None, times: int) -> None:
         claim = data.draw(st.sampled_from(self.claims))
         entry = self.holds(claim)
         pause = None if delay is None else timedelta(milliseconds=delay)
-        self.expect(
-            entry is not None or self.repeats(claim, "nack"),
-            self.queue.nack(claim.entry_id, claim.token, delay=pause),
-        )
+        allowed = entry is not None or self.repeats(claim, "nack")
+        self.expect(allowed, lambda: self.queue.nack(claim.entry_id, claim.token, delay=pause), times=times)
         if entry:
             self.model.end(entry, "nack")
             entry.failures += 1
             if entry.failures >= MAX_ATTEMPTS:
-                entry.state, entry.since = "dead", self.model.now
+                self.model.die(entry)
             elif delay != 0:
                 entry.state = "delayed"
                 entry.since = self.model.now + (delay or PAUSES[entry.failures - 1])
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def release(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), times=st.integers(1, 2))
+    def release(self, data: st.DataObject, times: int) -> None:
         claim = data.draw(st.sampled_from(self.claims))
         entry = self.holds(claim)
-        self.expect(
-            entry is not None or self.repeats(claim, "release"),
-            self.queue.release(claim.entry_id, claim.token),
-        )
+        allowed = entry is not None or self.repeats(claim, "release")
+        self.expect(allowed, lambda: self.queue.release(claim.entry_id, claim.token), times=times)
         if entry:
             self.model.end(entry, "release")
 
@@ -296,6 +332,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.run(self.queue.remove(entry_id)) is held
         if held:
             self.model.answered(self.model.entries[entry_id])
+            self.model.over[entry_id] += self.model.entries[entry_id].state != "dead"
             self.model.entries[entry_id] = Entry("done", 0, 0, self.model.now)
 
     @rule(entry_id=st.sampled_from(IDS), priority=st.sampled_from(sorted(HEAD_START)))
@@ -315,6 +352,7 @@ class QueueMachine(RuleBasedStateMachine):
             entry = self.model.entries[entry_id]
             entry.failures = entry.recoveries = 0
             self.model.enter(entry, 0)
+            self.model.begun[entry_id] += 1
 
     @rule()
     def recover(self) -> None:
@@ -325,9 +363,29 @@ class QueueMachine(RuleBasedStateMachine):
         """All is lost, the counter of tokens too."""
         self.lose_all_keys()
         self.model.entries.clear()
+        self.model.begun.clear()
+        self.model.over.clear()
         self.model.clock = self.model.sequence = 0
         self.model.latest += 1_000
         self.model.now = self.model.wiped_at = self.model.latest
+
+    @rule()
+    def all_comes_to_its_end(self) -> None:
+        """A worker that does what there is, until nothing is left: every life has had one end."""
+        while self.model.of("ready", "delayed", "leased"):
+            self.time_passes(LEASE)
+            self.model.settle()
+            expected = self.model.first(CAPACITY)
+            claims = self.run(self.queue.claim_many("heir", CAPACITY))
+            assert [claim.entry_id for claim in claims] == expected
+            for claim in claims:
+                assert claim.token > self.newest_token
+                self.newest_token = claim.token
+                entry = self.model.entries[claim.entry_id]
+                entry.state, entry.token, entry.claim_id = "leased", claim.token, None
+                assert self.acked(claim)
+            assert all(self.run(self.queue.ack_many(claims)))
+        assert self.model.over == self.model.begun
 
     @invariant()
     def same_states_and_order(self) -> None:
@@ -346,26 +404,15 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def keys_fit_together(self) -> None:
         """Every record is in exactly one set, and nothing else is anywhere."""
-        names = ["ready", "delayed", "leased", "dead", "done"]
-        pipeline = self.connections.commands.pipeline(transaction=True)
-        for name in names:
-            pipeline.zrange(self.key(name), 0, -1)
-        pipeline.hkeys(self.key("entries"))
-        pipeline.hkeys(self.key("claims"))
-        *members, records, claims = [
-            sorted(value.decode() for value in reply) for reply in self.run(pipeline.execute())
-        ]
-        sets = dict(zip(names, members, strict=True))
-        sets["ready"] = [member.partition(":")[2] for member in sets["ready"]]
-        assert sorted(entry_id for ids in sets.values() for entry_id in ids) == [
-            name for name in records if name
-        ]
-        assert [name for name in records if name] == sorted(self.model.entries)
-        assert claims == sorted({entry.claim_id for entry in self.model.entries.values() if entry.claim_id})
+        audit = self.run(self.queue.audit())
+        assert audit.faults == []
+        assert audit.checked - 1 in (-1, len(self.model.entries))  # one is the queue's own, if it has begun
+        claims = self.run(self.connections.execute("HKEYS", self.key("claims")))
+        held = {entry.claim_id for entry in self.model.entries.values() if entry.claim_id}
+        assert sorted(claim.decode() for claim in claims) == sorted(held)
 
 
-@pytest.mark.proves("R16", "I3")
-def test_queue_is_what_the_model_says(redis_url: str, key_prefix: str) -> None:
+def run_against_the_model(redis_url: str, key_prefix: str, *, examples: int, steps: int) -> None:
     loop = asyncio.new_event_loop()
     connections = RedisConnections(RedisSettings.from_url(redis_url))
     machine = type(
@@ -373,8 +420,22 @@ def test_queue_is_what_the_model_says(redis_url: str, key_prefix: str) -> None:
     )
     try:
         run_state_machine_as_test(
-            machine, settings=settings(max_examples=25, stateful_step_count=40, deadline=None)
+            machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
         )
     finally:
         loop.run_until_complete(connections.aclose())
         loop.close()
+
+
+@pytest.mark.proves("R16", "I3", "Q1", "Q2", "Q4", "Q10", "Q11")
+def test_queue_is_what_the_model_says(redis_url: str, key_prefix: str) -> None:
+    run_against_the_model(redis_url, key_prefix, examples=25, steps=40)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.proves("R16", "I3", "Q1", "Q2", "Q4", "Q10", "Q11")
+def test_queue_is_what_the_model_says_for_long(redis_url: str, key_prefix: str) -> None:
+    until = time.monotonic() + float(os.environ.get("SOAK_SECONDS", "120"))
+    while time.monotonic() < until:
+        run_against_the_model(redis_url, key_prefix, examples=50, steps=100)

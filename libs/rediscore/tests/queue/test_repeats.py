@@ -1,5 +1,6 @@
 """Every verb is safe to send twice: replies get lost, servers forget scripts, memories get wiped."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -29,6 +30,7 @@ async def flaky(make_queue: MakeQueue, through_proxy: RedisConnections) -> Prior
     return made
 
 
+@pytest.mark.proves("Q10")
 async def test_lost_reply_to_add(flaky: PriorityQueue, queue: PriorityQueue, fault_proxy: FaultProxy) -> None:
     fault_proxy.swallow_reply(after=b"EVAL")
 
@@ -38,6 +40,7 @@ async def test_lost_reply_to_add(flaky: PriorityQueue, queue: PriorityQueue, fau
     assert (await queue.stats()).ready == 1
 
 
+@pytest.mark.proves("Q10")
 async def test_lost_reply_to_add_of_what_is_done_meanwhile(
     flaky: PriorityQueue, queue: PriorityQueue, fault_proxy: FaultProxy
 ) -> None:
@@ -49,6 +52,15 @@ async def test_lost_reply_to_add_of_what_is_done_meanwhile(
 
     assert not await flaky.add("a")
     assert await queue.claim("w") is None
+
+
+@pytest.mark.proves("Q10")
+async def test_added_by_many_at_once_it_is_there_once(queue: PriorityQueue) -> None:
+    added = await asyncio.gather(*(queue.add("a", b"%d" % sender) for sender in range(30)))
+
+    assert sum(added) == 1
+    (entry,) = await queue.peek()
+    assert entry.payload == b"%d" % added.index(True)
 
 
 async def test_lost_reply_to_claim(

@@ -154,6 +154,7 @@ async def test_dead_entries_are_kept_for_their_time_only(make_queue: MakeQueue, 
     assert await queue.add("a")
 
 
+@pytest.mark.proves("Q12")
 async def test_released_entry_is_ready_at_once_and_counts_no_attempt(timed: PriorityQueue) -> None:
     await timed.add("a")
     await timed.add("b")

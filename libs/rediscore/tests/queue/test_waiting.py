@@ -71,6 +71,7 @@ async def test_as_many_waiters_wake_as_there_are_entries(
     assert max(at for _, at in claims) - added < 1.5
 
 
+@pytest.mark.proves("Q6")
 async def test_woken_when_a_delayed_entry_falls_due(queue: PriorityQueue, all_blocked: AllBlocked) -> None:
     waiting = waiter(queue)
     await all_blocked(1)
@@ -104,6 +105,7 @@ async def test_all_wake_when_many_entries_become_ready_in_one_step(
     assert max(at for _, at in claims) - ready < 2  # alone they look every 5 s
 
 
+@pytest.mark.proves("Q6")
 async def test_due_time_does_not_wait_for_the_servers_next_tick(disposable_server: ServerUnderTest) -> None:
     """A server ends blocking commands in its own ticks; at one a second these six would take six seconds."""
     connections = RedisConnections(RedisSettings.from_url(disposable_server.url))
@@ -179,6 +181,7 @@ async def test_nothing_comes_of_nothing_in_its_time(queue: PriorityQueue) -> Non
     assert await queue.claim_wait("w", wait=timedelta(0)) is None
 
 
+@pytest.mark.proves("Q7")
 async def test_waiter_cancelled_at_any_moment_loses_nothing(queue: PriorityQueue) -> None:
     """50 entries, and for each one a waiter that is cancelled around the moment of its arrival. A claim
     that was on the wire is given back, so all is ready again at once, not after the lease."""
@@ -199,6 +202,7 @@ async def test_waiter_cancelled_at_any_moment_loses_nothing(queue: PriorityQueue
     assert (stats.ready, stats.leased) == (50, 0)
 
 
+@pytest.mark.proves("Q7")
 async def test_claim_cancelled_while_its_reply_is_on_the_wire_is_given_back(
     make_queue: MakeQueue, queue: PriorityQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy
 ) -> None:
@@ -219,6 +223,7 @@ async def test_claim_cancelled_while_its_reply_is_on_the_wire_is_given_back(
     assert (entry.entry_id, entry.failures) == ("a", 0)
 
 
+@pytest.mark.proves("Q7")
 async def test_waiter_cancelled_on_its_way_out_gives_back_what_it_has(
     make_queue: MakeQueue, queue: PriorityQueue, through_proxy: RedisConnections, fault_proxy: FaultProxy
 ) -> None:
@@ -237,6 +242,7 @@ async def test_waiter_cancelled_on_its_way_out_gives_back_what_it_has(
     assert (await queue.stats()).ready == 1
 
 
+@pytest.mark.proves("Q7")
 async def test_wake_up_that_went_to_a_cancelled_waiter_is_passed_on(
     make_queue: MakeQueue,
     queue: PriorityQueue,
@@ -318,6 +324,7 @@ async def test_more_waiters_than_connections(redis_url: str, make_queue: MakeQue
         await connections.aclose()
 
 
+@pytest.mark.proves("Q6")
 async def test_idle_waiter_asks_seldom(queue: PriorityQueue, connections: RedisConnections) -> None:
     """Blocking means blocking: a waiter costs a few commands per wait, not a poll."""
     async with connections.commands.client() as own:

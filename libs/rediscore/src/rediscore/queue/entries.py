@@ -73,3 +73,13 @@ class QueueStats:
     dead: int
     oldest_age_seconds: float | None
     """Since the oldest ready entry came in; None when none is ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueAudit:
+    """What `PriorityQueue.audit` found."""
+
+    checked: int
+    """Records looked at: those of what is done and remembered, too, and one of the queue's own."""
+    faults: list[str]
+    """A sentence for each; about a hundred at most."""

@@ -5,25 +5,23 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import timedelta
 from uuid import uuid4
 
 from redis.exceptions import RedisError
 
 from rediscore.client import RedisConnections
-from rediscore.errors import QueueFull, StaleLease
+from rediscore.errors import QueueFull
 from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics, meter_of
 from rediscore.queue.entries import Claim, Done, NewEntry
+from rediscore.queue.leases import LeasePolicy, QueueLeases
 from rediscore.queue.marker import BLOCK_SECONDS, MarkerWatch
-from rediscore.queue.operations import QueueOperations
-from rediscore.queue.wire import at, claims_of, ends, ms, pairs
+from rediscore.queue.wire import AT_ONCE, claims_of, ends, ms
 from rediscore.retry import TRANSIENT, Backoff, is_transient
 from rediscore.scripts import Argument
 
-AT_ONCE: Final = 1000
-"""The most entries that one verb takes."""
+__all__ = ["AT_ONCE", "PriorityQueue"]
 
 _GIVE_BACK_SECONDS = 2.0
 _OUTAGE_PAUSE = 0.2
@@ -31,7 +29,7 @@ _OUTAGE_PAUSE = 0.2
 _SLEEP_MS = 600_000
 
 
-class PriorityQueue(QueueOperations):
+class PriorityQueue(QueueLeases):
     """Entries wait by rank = entry time − head start of their class; the lowest rank is taken first.
 
     Hence FIFO within a class, and nobody is overtaken by an entry that came later by more than the
@@ -79,15 +77,17 @@ class PriorityQueue(QueueOperations):
             raise ValueError("A queue needs at least one class: head_start={'standard': timedelta(0)}.")
         if lease <= timedelta(0) or max_attempts < 1 or max_recoveries < 0:
             raise ValueError("A queue needs lease > 0, max_attempts >= 1 and max_recoveries >= 0.")
-        limits = (ms(memory), ms(dead_retention), max_recoveries)
-        super().__init__(connections, name, keys=keys, limits=limits, now_ms=now_ms)
+        super().__init__(
+            connections,
+            name,
+            keys=keys,
+            limits=(ms(memory), ms(dead_retention), max_recoveries),
+            now_ms=now_ms,
+            policy=LeasePolicy(lease, max_attempts, backoff or Backoff(1.0, 60.0), ms(result_ttl)),
+            meter=meter_of(metrics, "queue", name),
+        )
         self._head_start_ms = {priority: ms(start) for priority, start in head_start.items()}
-        self._lease = lease
         self._capacity = -1 if capacity is None else capacity
-        self._max_attempts = max_attempts
-        self._backoff = backoff or Backoff(1.0, 60.0)
-        self._results: tuple[Argument, ...] = (ms(result_ttl), self.results_channel)
-        self._meter = meter_of(metrics, "queue", name)
 
     async def add(
         self,
@@ -152,7 +152,8 @@ class PriorityQueue(QueueOperations):
         claim_id: str | None = None,
         lease: timedelta | None = None,
     ) -> list[Claim]:
-        """Lease the first ready entries to `owner`: between one and `most` (up to 1000), or none.
+        """Lease the first ready entries to `owner`: between one and `most` (up to 1000), or none. An entry on
+        which a lease ran out comes alone: if it kills its workers, it takes no others with it.
 
         With `wait` it waits for the first one so long. It blocks on a marker that holds no work, so
         nothing is lost with its answer. Woken by an arrival, by what falls due and by leases that run out;
@@ -167,7 +168,7 @@ class PriorityQueue(QueueOperations):
         Raises: redis-py's error; with `wait` only when the server is still away at its end.
         """
         claim_id = claim_id or uuid4().hex
-        lease = lease or self._lease
+        lease = lease or self._policy.lease
         acks = ends(done)
         if wait is None:
             claims, _ = await self._claim(owner, claim_id, lease, most, 0, acks)
@@ -189,91 +190,12 @@ class PriorityQueue(QueueOperations):
                     if claims or left <= 0:
                         break
                     # Leases given after this look end after the next one, if that is a lease away at most.
-                    pause = min(left, BLOCK_SECONDS, self._lease.total_seconds())
+                    pause = min(left, BLOCK_SECONDS, self._policy.lease.total_seconds())
                     await marker.sleep(max(0.001, pause if next_event is None else min(pause, next_event)))
         except asyncio.CancelledError:
             await self._give_back(claims)  # cancelled on the way out
             raise
         return claims
-
-    async def extend(self, entry_id: str, token: int, *, lease: timedelta | None = None) -> datetime:
-        """Hold the entry for a full lease from now; returns its end.
-
-        Raises: StaleLease when the token is not that of the holder: stop the work.
-        """
-        (lease_until,) = await self._run("extend", ms(lease or self._lease), entry_id, token)
-        self._check(lease_until, entry_id, token)
-        return at(lease_until)
-
-    async def extend_many(self, claims: Sequence[Claim], *, lease: timedelta | None = None) -> list[bool]:
-        """As `extend` for up to 1000 in one round trip; False for each that is held no longer."""
-        if not claims:
-            return []
-        return [end > 0 for end in await self._run("extend", ms(lease or self._lease), *pairs(claims))]
-
-    async def ack(self, entry_id: str, token: int) -> None:
-        """The entry is done and leaves the queue. Again with the same token: no effect.
-
-        Raises: StaleLease when another holds it, or when the queue does not know it (any more).
-        """
-        (done,) = await self._run("ack", *self._results, entry_id, token, b"")
-        self._check(done, entry_id, token)
-        self._meter.counts["acked"] += 1
-
-    async def ack_many(self, done: Sequence[Claim | Done]) -> list[bool]:
-        """As `ack` for up to 1000 in one round trip, with their results in the same step; False for each
-        that is held no longer, and its result is not kept."""
-        if not done:
-            return []
-        acks = ends(done)
-        acked = [reply == 1 for reply in await self._run("ack", *self._results, *acks, results_of=acks)]
-        self._meter.counts["acked"] += sum(acked)
-        return acked
-
-    async def nack(
-        self,
-        entry_id: str,
-        token: int,
-        *,
-        delay: timedelta | None = None,
-        reason: str = "",
-        max_attempts: int | None = None,
-        result: bytes = b"",
-    ) -> bool:
-        """The attempt failed: back to its old place after `delay`, or after the backoff of the queue;
-        dead with the reason after `max_attempts`. Again with the same token: no effect.
-
-        Args:
-            max_attempts: instead of that of the queue; 1 = dead now.
-            result: to be kept if it is dead now.
-
-        Returns: whether it will be tried again.
-        Raises: StaleLease.
-        """
-        most = max_attempts or self._max_attempts
-        if delay is None:
-            pauses = [round(self._backoff.delay(n) * 1000) for n in range(1, min(most, 64) + 1)]
-        else:
-            pauses = [ms(delay)]
-        arguments = (entry_id, token, reason, most, *self._results, result, *pauses)
-        reply: int = await self._run("nack", *arguments, results_of=(entry_id, token, result))
-        self._check(reply, entry_id, token)
-        self._meter.counts["dead" if reply == 2 else "nacked"] += 1
-        return reply == 1
-
-    async def release(self, entry_id: str, token: int) -> None:
-        """Give the entry back unfinished, e.g. at shutdown: ready at once, no attempt counted.
-
-        Raises: StaleLease.
-        """
-        (released,) = await self._run("release", entry_id, token)
-        self._check(released, entry_id, token)
-
-    async def release_many(self, claims: Sequence[Claim]) -> list[bool]:
-        """As `release` for up to 1000 in one round trip; False for each that is held no longer."""
-        if not claims:
-            return []
-        return [reply == 1 for reply in await self._run("release", *pairs(claims))]
 
     async def prioritise(self, entry_id: str, priority: str) -> bool:
         """Move an entry into another class, to the place that it would have had there from the beginning.
@@ -377,7 +299,3 @@ class PriorityQueue(QueueOperations):
 
     def _full(self) -> QueueFull:
         return QueueFull(f"Queue {self.name} holds {self._capacity} entries; add when some are done.")
-
-    def _check(self, reply: int, entry_id: str, token: int) -> None:
-        if not reply:
-            raise StaleLease(f"Token {token} does not hold {entry_id} of {self.name}: stop the work.")

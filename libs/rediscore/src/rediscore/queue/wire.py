@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from rediscore.queue.entries import Claim, Done, QueuedEntry, State
 from rediscore.scripts import Argument
+
+AT_ONCE: Final = 1000
+"""The most entries that one verb takes in one round trip."""
 
 _CLAIM_FIELDS = 6
 

@@ -31,7 +31,7 @@ for i, id in ipairs(ids) do
     local entry = {payload = payload, priority = priority, failures = 0, recoveries = 0}
     enter(entry, tonumber(delay), tonumber(head_start))
     if tonumber(delay) > 0 then
-      to_delayed(id, entry, NOW + delay)
+      to_delayed(id, entry, delay)
     else
       to_ready(id, entry)
     end

@@ -1,4 +1,4 @@
--- Lease the first ready entries to one worker, each with a fencing token that is larger than all before;
+-- Lease the first ready entries to one worker, one alone if a lease on it ran out before, each with a fencing token that is larger than all before;
 -- acknowledge what it has done meanwhile in the same step. A claim id whose leases still hold gets the same
 -- answer again, so a lost reply costs nothing.
 -- KEYS     as in lib.lua
@@ -53,10 +53,18 @@ if #first == 0 then
   return {acked, {soonest}}
 end
 
-local ids, reply = {}, {acked, {}}
-for i, name in ipairs(first) do ids[i] = id_of(name) end
-read(ids)
-redis.call('ZREMRANGEBYRANK', READY, 0, #first - 1)
+local candidates, ids, reply = {}, {}, {acked, {}}
+for i, name in ipairs(first) do candidates[i] = id_of(name) end
+read(candidates)
+-- Whose lease ran out may have killed its worker: it comes alone, so that no others go down with it again.
+local function suspect(id)
+  return records[id].recoveries > 0
+end
+for i, id in ipairs(candidates) do
+  if i > 1 and (suspect(id) or suspect(ids[1])) then break end
+  ids[i] = id
+end
+redis.call('ZREMRANGEBYRANK', READY, 0, #ids - 1)
 local queue = records[QUEUE]
 for _, id in ipairs(ids) do
   local entry = records[id]

@@ -113,9 +113,10 @@ local function to_ready(id, entry)
   to_wake = true
 end
 
-local function to_delayed(id, entry, due)
+-- Rounded up, while NOW is rounded down: it becomes ready in the millisecond after its time, never in that before.
+local function to_delayed(id, entry, delay)
   entry.state = 'delayed'
-  put(DELAYED, due, id)
+  put(DELAYED, math.ceil(NOW_US / 1000) + delay, id)
   save(id, entry)
   delayed_now[id] = true
 end

@@ -24,7 +24,7 @@ if entry.failures >= max_failures then
 else
   local pause = tonumber(ARGV[11 + math.min(entry.failures, #ARGV - 11)])
   if pause > 0 then
-    to_delayed(id, entry, NOW + pause)
+    to_delayed(id, entry, pause)
   else
     to_ready(id, entry)
   end
