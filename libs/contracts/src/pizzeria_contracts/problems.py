@@ -31,6 +31,7 @@ class ProblemType(StrEnum):
     CART_EMPTY = "cart-empty"
     CART_GONE = "cart-gone"
     PRICE_CHANGED = "price-changed"
+    KITCHEN_FULL = "kitchen-full"
     TOO_LATE_TO_CANCEL = "too-late-to-cancel"
     # kitchen
     STALE_LEASE = "stale-lease"

@@ -10,8 +10,11 @@ from pizzeria_chassis.feed import FeedClient
 from pizzeria_chassis.loops import PeriodicTask
 from pizzeria_contracts.streams import KITCHEN, ORDERS
 
+from order_service.adapters.guarded_provider import GuardedProvider
 from order_service.adapters.housekeeping import delete_expired
+from order_service.adapters.kitchen_client import KitchenClient
 from order_service.adapters.kitchen_feed import KitchenFeed
+from order_service.adapters.kitchen_load import SqlKitchenLoad
 from order_service.adapters.live_hints import LiveHints
 from order_service.adapters.menu_client import MenuClient
 from order_service.adapters.menu_hints import MenuHints
@@ -38,6 +41,7 @@ from order_service.entrypoints.problems import install_refusals
 from order_service.entrypoints.sessions import sessions_router
 from order_service.entrypoints.views import render_order
 from order_service.settings import OrderSettings
+from order_service.use_cases.admission import Admission
 from order_service.use_cases.cancel_order import CancelOrder
 from order_service.use_cases.cart import KeepCart
 from order_service.use_cases.check_out import CheckOut
@@ -72,7 +76,8 @@ def create_order_app(
     )
     clock, database, policy = chassis.clock, chassis.database, settings.policy
     orders, hints = SqlOrders(database), LiveHints(chassis.live)
-    provider = around_provider(SandboxProvider(database, timeout=settings.payment_timeout_seconds))
+    sandbox = SandboxProvider(database, timeout=settings.payment_timeout_seconds)
+    provider = GuardedProvider(around_provider(sandbox), clock=clock, metrics=chassis.metrics)
     menu = MenuClient(
         settings.menu_url,
         database=database,
@@ -81,6 +86,8 @@ def create_order_app(
         max_age=timedelta(seconds=settings.menu_max_age_seconds),
         metrics=chassis.metrics,
     )
+    kitchen_client = KitchenClient(settings.kitchen_url, settings.tokens.get("service"))
+    load = SqlKitchenLoad(database, kitchen_client)
     consumer = chassis.consumer(KITCHEN, upstream=settings.kitchen_url)
     kitchen = KitchenFeed(
         FeedClient(settings.kitchen_url, settings.tokens.get("service")), consumer, chassis.connections
@@ -89,6 +96,7 @@ def create_order_app(
         orders=orders,
         provider=provider,
         kitchen=kitchen,
+        load=load,
         clock=clock,
         policy=policy,
         grace=settings.grace_seconds / 2,
@@ -103,6 +111,9 @@ def create_order_app(
         orders=orders,
         menu=menu,
         provider=provider,
+        admission=Admission(
+            load=load, clock=clock, most=settings.max_open_orders, ahead=timedelta(days=settings.schedule_days)
+        ),
         clock=clock,
         policy=policy,
         render=render_order,
@@ -120,7 +131,7 @@ def create_order_app(
         cart=KeepCart(store=carts, menu=menu, clock=clock),
         check_out=CheckOut(store=carts, place_order=place_order, clock=clock),
         place_order=place_order,
-        cancel_order=CancelOrder(orders=orders, saga=saga, clock=clock, policy=policy),
+        cancel_order=CancelOrder(orders=orders, saga=saga),
         orders=ReadOrders(orders=orders),
         mailbox=KeepMailbox(mailbox=SqlMailbox(database), clock=clock),
         menu=menu,
@@ -146,6 +157,9 @@ def create_order_app(
     for component in (
         menu,
         MenuHints(chassis.live, menu.edited),
+        kitchen_client,
+        load,
+        provider,
         kitchen,
         hints,
         notices,

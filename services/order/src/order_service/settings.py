@@ -5,7 +5,7 @@ from datetime import timedelta
 from pizzeria_chassis.settings import ServiceSettings
 from pydantic import Field
 
-from order_service.domain.saga import Policy
+from order_service.domain.news import Policy
 from order_service.use_cases.sessions import Lifetimes
 
 
@@ -20,6 +20,8 @@ class OrderSettings(ServiceSettings):
     payment_retry_seconds: float = Field(default=0.2, gt=0)
     saga_lease_seconds: float = Field(default=5, gt=0)
     saga_poll_seconds: float = Field(default=0.25, gt=0)
+    max_open_orders: int = Field(default=2000, ge=1, le=1_000_000)
+    schedule_days: float = Field(default=14, gt=0, le=366)
     menu_fresh_seconds: float = Field(default=2, ge=0)
     menu_max_age_seconds: float = Field(default=3600, gt=0)
     session_days: float = Field(default=30, gt=0, description="at the latest")

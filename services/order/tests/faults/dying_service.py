@@ -13,10 +13,11 @@ from decimal import Decimal
 from order_service.adapters.redis_carts import RedisCarts
 from order_service.adapters.sql_mailbox import SqlMailbox
 from order_service.bootstrap import create_order_app
+from order_service.domain.news import Settlement
 from order_service.domain.notices import Notice
 from order_service.domain.order import Order
 from order_service.domain.records import Due
-from order_service.domain.saga import Charge, Settlement
+from order_service.domain.saga import Answer
 from order_service.settings import OrderSettings
 from order_service.use_cases.cart_ports import FoundCart, Owner
 from order_service.use_cases.ports import PaymentProvider
@@ -36,13 +37,13 @@ class DeadlyProvider:
     def knows(self, token: str) -> bool:
         return self._provider.knows(token)
 
-    async def charge(self, key: str, amount: Decimal, token: str) -> Charge:
+    async def charge(self, key: str, amount: Decimal, token: str) -> Answer:
         die_at("charge:before")
         answer = await self._provider.charge(key, amount, token)
         die_at("charge:after")
         return answer
 
-    async def lookup(self, key: str) -> Charge:
+    async def lookup(self, key: str) -> Answer:
         die_at("lookup:before")
         answer = await self._provider.lookup(key)
         die_at("lookup:after")

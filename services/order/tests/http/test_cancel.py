@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 from order_service.domain.errors import ProviderUnavailable
-from order_service.domain.saga import Charge, Settlement
+from order_service.domain.news import Settlement
+from order_service.domain.saga import Answer
 from order_service.use_cases.ports import PaymentProvider
 from pizzeria_contracts.events import (
     CancellationAccepted,
@@ -30,12 +31,12 @@ class SlowRoad:
     def knows(self, token: str) -> bool:
         return self.provider.knows(token)
 
-    async def charge(self, key: str, amount: Decimal, token: str) -> Charge:
+    async def charge(self, key: str, amount: Decimal, token: str) -> Answer:
         self.charging.set()
         await self.charges_pass.wait()
         return await self.provider.charge(key, amount, token)
 
-    async def lookup(self, key: str) -> Charge:
+    async def lookup(self, key: str) -> Answer:
         return await self.provider.lookup(key)
 
     async def refund(self, key: str) -> Settlement:

@@ -8,17 +8,29 @@ from decimal import Decimal
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from order_service.domain import cancellation, saga, states
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from order_service.domain import cancellation, states, steps
 from order_service.domain.errors import IllegalTransition, NotConfirmedYet, TooLateToCancel
-from order_service.domain.order import Cancellation, Order, PaymentStatus, Step, place
-from order_service.domain.saga import Charge, Policy, Settlement
-from order_service.domain.states import PROGRESS, TERMINAL, TRANSITIONS, Status, Trigger
+from order_service.domain.news import Moment, News, Policy, Settlement
+from order_service.domain.order import Cancellation, Order, PaymentStatus, place
+from order_service.domain.saga import BEFORE_THE_KITCHEN, Answer, Step
+from order_service.domain.states import TERMINAL, TRANSITIONS, Status, Trigger
 from pizzeria_contracts.events import OrderedItem
 
 POLICY = Policy()
 NOTHING = Decimal("0.00")
-FATES = ["answered", "answered", "answered", "reply lost", "never arrived", "crashed"]
+LEAD = timedelta(seconds=40)
+FATES = ["answered", "answered", "answered", "reply lost", "never arrived", "not asked", "crashed"]
+TRIGGERS = dict(
+    zip([Answer.STARTED, Answer.COOKED, Answer.ON_ITS_WAY, Answer.DELIVERED], states.PROGRESS, strict=True)
+)
+PROGRESS = list(TRIGGERS)
 REACHABLE = {before: {then for (b, _), then in TRANSITIONS.items() if b is before} for before in Status}
 
 
@@ -27,20 +39,20 @@ class Provider:
 
     def __init__(self, total: Decimal, declines: bool) -> None:
         self.total, self.declines = total, declines
-        self.state = Charge.UNKNOWN
+        self.state = Answer.UNKNOWN
         self.captures = 0
         self.refunded = NOTHING
 
-    def charge(self) -> Charge:
-        if self.state is Charge.UNKNOWN:
-            self.state = Charge.DECLINED if self.declines else Charge.CAPTURED
-            self.captures += self.state is Charge.CAPTURED
+    def charge(self) -> Answer:
+        if self.state is Answer.UNKNOWN:
+            self.state = Answer.DECLINED if self.declines else Answer.CAPTURED
+            self.captures += self.state is Answer.CAPTURED
         return self.state
 
     def refund(self) -> Settlement:
-        if self.state is Charge.UNKNOWN:
-            self.state = Charge.VOIDED
-        if self.state is Charge.CAPTURED:
+        if self.state is Answer.UNKNOWN:
+            self.state = Answer.VOIDED
+        if self.state is Answer.CAPTURED:
             self.refunded = self.total
         return Settlement(self.total if self.captures else NOTHING, self.refunded)
 
@@ -49,8 +61,12 @@ class LifeOfAnOrder(RuleBasedStateMachine):
     order: Order
     provider: Provider
 
-    @initialize(declines=st.sampled_from([False, False, True]), regrets=st.booleans())
-    def placed(self, declines: bool, regrets: bool) -> None:
+    @initialize(
+        declines=st.sampled_from([False, False, True]),
+        regrets=st.booleans(),
+        later=st.sampled_from([0, 0, 90]),
+    )
+    def placed(self, declines: bool, regrets: bool, later: int) -> None:
         self.regrets = regrets
         self.now = datetime(2026, 11, 21, tzinfo=UTC)
         items = (OrderedItem(pizza_id="x", size="medium", quantity=2, unit_price=Decimal("12.99")),)
@@ -60,7 +76,7 @@ class LifeOfAnOrder(RuleBasedStateMachine):
             items=items,
             payment_token="tok_approved",
             priority="standard",
-            scheduled_for=None,
+            scheduled_for=self.now + timedelta(seconds=later) if later else None,
             delivery_address=None,
             notes=None,
             traceparent=None,
@@ -77,7 +93,7 @@ class LifeOfAnOrder(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0, 1, 6, 6, 70]), heard_out=st.booleans())
     def a_replica_begins_what_is_due(self, seconds: int, heard_out: bool) -> None:
         self.now += timedelta(seconds=seconds)
-        step = saga.begin(self.order, self.now, POLICY, heard_out=heard_out)
+        step = steps.begin(self.order, self.moment(), heard_out=heard_out)
         if step is not None:
             self.held.append(step)
         self.look()
@@ -92,52 +108,64 @@ class LifeOfAnOrder(RuleBasedStateMachine):
             self.finish_charge(step, fate)
         self.look()
 
+    def moment(self) -> Moment:
+        return Moment(self.now, POLICY, LEAD)
+
+    def hear(self, news: News) -> bool:
+        return steps.hear(self.order, news, self.moment())
+
     def finish_charge(self, step: Step, fate: str) -> None:
-        answer = Charge.UNKNOWN
+        answer = Answer.UNKNOWN
+        if fate == "not asked":
+            self.hear(News(Answer.NOT_ASKED, wait=timedelta(seconds=1)))
+            return
         if fate != "never arrived":
             answer = self.provider.charge() if step is Step.CHARGE else self.provider.state
         if fate == "answered":
-            saga.charge_answered(self.order, answer, self.now, POLICY)
+            self.hear(News(answer))
         elif fate != "crashed":
-            saga.charge_unanswered(self.order, "time-out", self.now, POLICY)
+            self.hear(News(Answer.SILENCE, error="time-out"))
 
     def finish_refund(self, fate: str) -> None:
+        if fate == "not asked":
+            self.hear(News(Answer.NOT_ASKED, wait=timedelta(seconds=1)))
+            return
         settlement = None if fate == "never arrived" else self.provider.refund()
-        if fate == "answered" and settlement is not None:
-            saga.refund_answered(self.order, settlement)
+        if fate == "answered":
+            self.hear(News(Answer.REFUNDED, settlement=settlement))
         elif fate != "crashed":
-            saga.refund_unanswered(self.order, "time-out", self.now, POLICY)
+            self.hear(News(Answer.SILENCE, error="time-out"))
 
-    # What the kitchen and the guest do; the kitchen only knows of confirmed orders.
+    # What the kitchen and the guest do; the kitchen only knows of orders that were handed over.
 
-    @precondition(lambda self: self.order.status is not Status.PENDING)
-    @rule(news=st.sampled_from(["accepted", "rejected", "cancelled", "kept"]))
-    def kitchen_says(self, news: str) -> None:
-        if news == "accepted":
-            saga.kitchen_accepted(self.order, self.now)
-        elif news == "rejected":
-            saga.kitchen_rejected(self.order, "out-of-stock", self.now, POLICY)
-        elif news == "cancelled":
-            saga.kitchen_cancelled(self.order, self.now, POLICY)
-        else:
-            saga.kitchen_kept(self.order)
+    @precondition(lambda self: self.handed_over)
+    @rule(answer=st.sampled_from([Answer.ACCEPTED, Answer.REJECTED, Answer.LET_GO, Answer.KEPT]))
+    def kitchen_says(self, answer: Answer) -> None:
+        self.hear(News(answer, reason="out-of-stock", ready_at=self.now))
         self.look()
 
-    @precondition(lambda self: self.order.status is not Status.PENDING)
-    @rule(trigger=st.sampled_from(PROGRESS))
-    def kitchen_progresses(self, trigger: Trigger) -> None:
-        walked = states.steps_until(self.order.status, trigger)
-        if saga.kitchen_progressed(self.order, trigger):
+    @precondition(lambda self: self.handed_over)
+    @rule(answer=st.sampled_from(PROGRESS))
+    def kitchen_progresses(self, answer: Answer) -> None:
+        walked = states.steps_until(self.order.status, TRIGGERS[answer])
+        if self.hear(News(answer)):
             for step in walked:
                 self.trail.append(TRANSITIONS[self.trail[-1], step])
         self.look()
 
-    @precondition(lambda self: self.regrets)
+    @property
+    def handed_over(self) -> bool:
+        return any(type(event).__name__ == "OrderConfirmed" for event in self.order.happened)
+
+    @precondition(lambda self: self.regrets == ("late" if self.handed_over else "early"))
     @rule()
     def guest_cancels(self) -> None:
         before = self.order.status
+        ours = self.order.step in BEFORE_THE_KITCHEN
         try:
-            cancellation.request(self.order, self.now, POLICY)
+            decision = cancellation.request(self.order, self.moment())
+            # Before it is handed over nobody else is asked.
+            assert not ours or decision is cancellation.Decision.CALLED_OFF
         except TooLateToCancel:
             assert before not in (Status.PENDING, Status.CANCELLED)
             assert before is not Status.CONFIRMED or self.order.cancellation is Cancellation.REFUSED
@@ -177,15 +205,15 @@ class LifeOfAnOrder(RuleBasedStateMachine):
             return
         for _ in range(20):
             self.now += timedelta(seconds=120)
-            step = saga.begin(self.order, self.now, POLICY, heard_out=True)
+            step = steps.begin(self.order, self.moment(), heard_out=True)
             self.look()
             if step is Step.REFUND:
                 self.finish_refund("answered")
             elif step is not None:
                 self.finish_charge(step, "answered")
             self.look()
-            if self.order.status not in (Status.PENDING, Status.CANCELLED):
-                self.kitchen_progresses(Trigger.DELIVERY_COMPLETED)
+            if self.handed_over and self.order.status is not Status.CANCELLED:
+                self.kitchen_progresses(Answer.DELIVERED)
         self.moves_along_the_table()
         self.says_each_fact_once()
         assert self.order.ended, (self.order.status, self.order.step)
@@ -208,9 +236,11 @@ LifeOfAnOrder.TestCase.settings = settings(max_examples=150, stateful_step_count
 TestLifeOfAnOrder = pytest.mark.proves("I1", "I2", "I7", "P4", "P5")(LifeOfAnOrder.TestCase)
 
 
-def test_news_of_an_order_that_is_not_confirmed_are_to_be_heard_again() -> None:
+@pytest.mark.parametrize("step", BEFORE_THE_KITCHEN)
+def test_news_of_an_order_that_was_not_handed_over_are_to_be_heard_again(step: Step) -> None:
     machine = LifeOfAnOrder()
-    machine.placed(declines=False, regrets=False)
+    machine.placed(declines=False, regrets="never", later=90)
+    machine.order.plan(step, None)
     with pytest.raises(NotConfirmedYet):
-        saga.kitchen_progressed(machine.order, Trigger.COOKING_STARTED)
+        machine.hear(News(Answer.STARTED))
     assert machine.order.status is Status.PENDING

@@ -4,7 +4,7 @@ draft-ietf-httpapi-ratelimit-headers:  RateLimit-Policy: "orders";q=10;w=60
                                        RateLimit: "orders";r=7;t=23
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from math import ceil
 from typing import Annotated, Any, Final
 
@@ -17,7 +17,7 @@ from rediscore.errors import RediscoreError
 from rediscore.ratelimit.answer import RateLimit
 from rediscore.ratelimit.limiter import RateLimiter
 
-__all__ = ["RateLimitHeaders", "TooManyRequests", "rate_limit_headers", "rate_limited"]
+__all__ = ["RateLimitHeaders", "TooManyRequests", "also_limited", "rate_limit_headers", "rate_limited"]
 
 _SCOPE_KEY: Final = "rediscore.ratelimit"
 
@@ -69,6 +69,17 @@ def rate_limited(
         return answer
 
     return limit
+
+
+def also_limited(request: Request, fields: Mapping[str, str]) -> dict[str, str]:
+    """Fields of one more limit, with those of the limits that this request has passed before it.
+
+    For a limit that is no `RateLimiter`: answer with the result, and `RateLimitHeaders` says the same.
+    """
+    said: dict[str, str] = request.scope.get(_SCOPE_KEY, {})
+    for name, value in fields.items():
+        said[name] = f"{said[name]}, {value}" if name in said else value
+    return said
 
 
 class RateLimitHeaders:

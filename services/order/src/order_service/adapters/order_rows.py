@@ -5,7 +5,8 @@ from typing import Any
 from pizzeria_contracts.events import OrderedItem
 from sqlalchemy import Row
 
-from order_service.domain.order import Cancellation, Order, Payment, PaymentStatus, Step
+from order_service.domain.order import Cancellation, Order, Payment, PaymentStatus
+from order_service.domain.saga import Step
 from order_service.domain.states import Status
 
 
@@ -23,6 +24,7 @@ def as_row(order: Order) -> dict[str, Any]:
         "payment_token": order.payment.token,
         "traceparent": order.traceparent,
         "created_at": order.created_at,
+        "pizzas": order.pizzas,
         **as_changes(order),
     }
 

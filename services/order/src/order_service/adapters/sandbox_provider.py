@@ -18,7 +18,8 @@ from sqlalchemy import Column, Index, PrimaryKeyConstraint, String, Table, inser
 
 from order_service.adapters.tables import metadata
 from order_service.domain.errors import ProviderUnavailable
-from order_service.domain.saga import Charge, Settlement
+from order_service.domain.news import Settlement
+from order_service.domain.saga import Answer
 
 T = TypeVar("T")
 
@@ -66,8 +67,8 @@ class SandboxProvider:
     def knows(self, token: str) -> bool:
         return token in (APPROVED, DECLINED, TIMES_OUT)
 
-    async def charge(self, key: str, amount: Decimal, token: str) -> Charge:
-        async def answer() -> Charge:
+    async def charge(self, key: str, amount: Decimal, token: str) -> Answer:
+        async def answer() -> Answer:
             charge = await self._database.transact(lambda tx: self._charge(tx, key, amount, token))
             if token == TIMES_OUT:
                 await asyncio.Event().wait()  # the reply is lost on its way
@@ -75,7 +76,7 @@ class SandboxProvider:
 
         return await self._reply(answer())
 
-    async def lookup(self, key: str) -> Charge:
+    async def lookup(self, key: str) -> Answer:
         return await self._reply(self._database.transact(lambda tx: self._look_up(tx, key)))
 
     async def refund(self, key: str) -> Settlement:
@@ -90,32 +91,32 @@ class SandboxProvider:
         except DatabaseUnavailable:
             raise ProviderUnavailable("The provider cannot be reached.") from None
 
-    async def _charge(self, tx: Transaction, key: str, amount: Decimal, token: str) -> Charge:
+    async def _charge(self, tx: Transaction, key: str, amount: Decimal, token: str) -> Answer:
         held = await self._look_up(tx, key)
-        if held is not Charge.UNKNOWN:
+        if held is not Answer.UNKNOWN:
             return held
         if token == DECLINED:
-            await self._hold(tx, key, Charge.DECLINED, NOTHING)
-            return Charge.DECLINED
-        await self._hold(tx, key, Charge.CAPTURED, amount)
-        await self._move(tx, key, Charge.CAPTURED, amount)
-        return Charge.CAPTURED
+            await self._hold(tx, key, Answer.DECLINED, NOTHING)
+            return Answer.DECLINED
+        await self._hold(tx, key, Answer.CAPTURED, amount)
+        await self._move(tx, key, Answer.CAPTURED, amount)
+        return Answer.CAPTURED
 
-    async def _look_up(self, tx: Transaction, key: str) -> Charge:
+    async def _look_up(self, tx: Transaction, key: str) -> Answer:
         query = select(holdings.c.state).where(holdings.c.key == key).with_for_update()
         state = (await tx.session.execute(query)).scalar()
         if state is None:
-            return Charge.UNKNOWN
-        return Charge.VOIDED if state == REFUNDED else Charge(state)
+            return Answer.UNKNOWN
+        return Answer.VOIDED if state == REFUNDED else Answer(state)
 
     async def _refund(self, tx: Transaction, key: str) -> Settlement:
         query = select(holdings.c.state, holdings.c.amount).where(holdings.c.key == key).with_for_update()
         row = (await tx.session.execute(query)).one_or_none()
         if row is None:
             # Nothing arrived yet, and a charge that is still on its way must find the door closed.
-            await self._hold(tx, key, Charge.VOIDED, NOTHING)
+            await self._hold(tx, key, Answer.VOIDED, NOTHING)
             return Settlement(NOTHING, NOTHING)
-        if row.state == Charge.CAPTURED:
+        if row.state == Answer.CAPTURED:
             await tx.session.execute(update(holdings).where(holdings.c.key == key).values(state=REFUNDED))
             await self._move(tx, key, REFUNDED, row.amount)
         return Settlement(row.amount, row.amount)

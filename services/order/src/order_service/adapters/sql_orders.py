@@ -19,8 +19,9 @@ from order_service.adapters.sql_mailbox import remember
 from order_service.adapters.tables import idempotency, journey, orders, payments
 from order_service.domain.errors import KeyTaken, UnknownGuest, UnknownOrder
 from order_service.domain.notices import Notice, notice_of
-from order_service.domain.order import Order, Step
+from order_service.domain.order import Order
 from order_service.domain.records import JourneyEntry, OrderFilter, StoredAnswer
+from order_service.domain.saga import Step
 
 _MOVEMENTS: dict[type[Payload], str] = {
     PaymentCaptured: "captured",

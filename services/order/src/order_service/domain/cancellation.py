@@ -4,15 +4,14 @@ Before the kitchen has heard of the order we decide; afterwards only the kitchen
 only there a cook may be taking the ticket at this very moment.
 """
 
-from datetime import datetime
 from enum import Enum, auto
 
+from order_service.domain import steps
 from order_service.domain.errors import TooLateToCancel
+from order_service.domain.news import Moment, News
 from order_service.domain.order import Cancellation, Order
-from order_service.domain.saga import Policy, call_off_because
+from order_service.domain.saga import BEFORE_THE_KITCHEN, Answer
 from order_service.domain.states import Status
-
-REASON = "customer"
 
 
 class Decision(Enum):
@@ -24,7 +23,7 @@ class Decision(Enum):
     ASKED_KITCHEN = auto()  # the kitchen decides
 
 
-def request(order: Order, now: datetime, policy: Policy) -> Decision:
+def request(order: Order, at: Moment) -> Decision:
     """Cancel, or ask the kitchen to. Repeats are harmless and get the same kind of answer.
 
     Raises TooLateToCancel once cooking has begun or the kitchen has refused.
@@ -33,12 +32,8 @@ def request(order: Order, now: datetime, policy: Policy) -> Decision:
         return Decision.CANCELLED
     if order.closing is not None:
         return Decision.CLOSING
-    if order.status is Status.PENDING:
-        order.cancellation = Cancellation.REQUESTED
-        call_off_because(order, REASON, now, policy)
-        return Decision.CALLED_OFF
-    if order.status is not Status.CONFIRMED or order.cancellation is Cancellation.REFUSED:
+    ours = order.step in BEFORE_THE_KITCHEN
+    if not ours and (order.status is not Status.CONFIRMED or order.cancellation is Cancellation.REFUSED):
         raise TooLateToCancel(order.status)
-    if order.cancellation is None:
-        order.ask_kitchen_to_cancel(REASON)
-    return Decision.ASKED_KITCHEN
+    steps.hear(order, News(Answer.REGRETTED), at)
+    return Decision.CALLED_OFF if ours else Decision.ASKED_KITCHEN

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 
@@ -90,8 +91,34 @@ class InProgress(OrderError):
         super().__init__("The first request with this Idempotency-Key is still running; repeat it shortly.")
 
 
+class KitchenFull(OrderError):
+    """So many orders are open that one more would only wait.
+
+    room: orders that this kind may have open. retry_after: until there is room. empty_after: until all
+    that is open now is cooked.
+    """
+
+    def __init__(self, room: int, *, retry_after: timedelta, empty_after: timedelta) -> None:
+        super().__init__(f"The kitchen has {room} orders to cook; try again later.")
+        self.room = room
+        self.retry_after = retry_after
+        self.empty_after = empty_after
+
+
 class ProviderUnavailable(OrderError):
     """The payment provider gave no answer; what it did is unknown until it is asked."""
+
+
+class ProviderNotAsked(OrderError):
+    """Too many calls to the payment provider were in vain, so for `wait` nobody calls it."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("The payment provider does not answer at the moment; it was not asked.")
+        self.wait = wait
+
+
+class KitchenAway(OrderError):
+    """The kitchen does not answer."""
 
 
 class MenuUnavailable(OrderError):

@@ -1,7 +1,7 @@
 """The order: what is known of it, and the changes that keep it true.
 
-The rules that decide *when* something changes are in `saga` and `cancellation`. Here is what a
-change consists of: a row of the transition table, the money, the events that tell of it.
+*When* something changes is decided by the table in `saga`, *what* by `steps`. Here is what a change
+consists of: a row of the transition table, the money, the events that tell of it.
 Everything published or worth a line in the journey is collected in `happened` and `noted`, and
 saved in the same transaction as the order itself.
 """
@@ -27,6 +27,7 @@ from pizzeria_contracts.payloads import Priority
 
 from order_service.domain import states
 from order_service.domain.pricing import total
+from order_service.domain.saga import Step
 from order_service.domain.states import Status, Trigger
 
 NOTHING = Decimal("0.00")
@@ -45,15 +46,6 @@ class Cancellation(StrEnum):
 
     REQUESTED = "requested"
     REFUSED = "refused"
-
-
-class Step(StrEnum):
-    """What the saga has to do next for an order; nothing to do = None."""
-
-    CHARGE = "charge"
-    LOOKUP = "lookup"
-    AWAIT_KITCHEN = "await_kitchen"
-    REFUND = "refund"
 
 
 @dataclass(frozen=True)
@@ -103,6 +95,11 @@ class Order:
     noted: list[Note] = field(default_factory=list)
 
     @property
+    def pizzas(self) -> int:
+        """How many there are to cook."""
+        return sum(item.quantity for item in self.items)
+
+    @property
     def ended(self) -> bool:
         """True once nothing can happen to it any more, money included."""
         return self.status in states.TERMINAL and self.step is None
@@ -119,10 +116,13 @@ class Order:
         """The saga's next step is for anybody, from `due_at` on."""
         self.step, self.due_at, self.attempts, self.in_hand = step, due_at, attempts, False
 
-    def confirm(self) -> None:
-        """The money is there: captured and confirmed in one change."""
+    def capture(self) -> None:
+        """The money is there."""
         self.take(Trigger.PAYMENT_CAPTURED)
         self._captured(self.total)
+
+    def hand_over(self) -> None:
+        """To the kitchen: from here on it decides whether the order can be called off."""
         self.happened.append(
             OrderConfirmed(
                 customer_id=self.customer_id,
@@ -178,6 +178,7 @@ def place(
     traceparent: str | None,
     now: datetime,
     charge_due_at: datetime,
+    estimated_ready_at: datetime | None = None,
 ) -> Order:
     """A new pending order; until `charge_due_at` its charge belongs to the process that places it."""
     order = Order(
@@ -192,6 +193,7 @@ def place(
         delivery_address=delivery_address,
         notes=notes,
         traceparent=traceparent,
+        estimated_ready_at=estimated_ready_at,
     )
     order.hold(Step.CHARGE, charge_due_at)
     order.happened.append(

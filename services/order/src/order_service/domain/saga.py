@@ -1,194 +1,209 @@
-"""The rules of the saga: which answer leads to which next step. Pure; the clock is an argument.
+"""The saga of an order: what each step asks of whom, where each answer leads, and what undoes it.
 
-charge → captured → await the kitchen → (accepted: nothing left to do)
-charge → declined → cancelled
-charge → no answer → look up, never guess → as the provider says; unknown there → charge again,
-                                            with the same key
-any reason to call off → refund → cancelled (refunds that fail are tried for ever, with backoff)
+`SAGA` is the whole story and the only one: `steps.hear` acts by it, the README shows it, the tests walk
+it. Whatever calls an order off leads to the one compensation, `refund`: it settles what the provider
+really holds and ends the order as cancelled.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
-
-from order_service.domain import states
-from order_service.domain.errors import NotConfirmedYet
-from order_service.domain.order import Cancellation, Note, Order, PaymentStatus, Step
-from order_service.domain.states import Status, Trigger
+from typing import Final
 
 
-class Charge(StrEnum):
-    """What the provider holds under an order's key."""
+class Step(StrEnum):
+    """What the saga waits for, order by order; nothing any more = None."""
 
+    CHARGE = "charge"
+    LOOKUP = "lookup"
+    AWAIT_SCHEDULE = "await_schedule"
+    AWAIT_KITCHEN = "await_kitchen"
+    AWAIT_COOK = "await_cook"
+    AWAIT_DELIVERY = "await_delivery"
+    REFUND = "refund"
+
+
+class Asked(StrEnum):
+    PROVIDER = "payment provider"
+    CLOCK = "clock"
+    KITCHEN = "kitchen"
+
+
+class Answer(StrEnum):
+    """What may come of a step; by whom it is said."""
+
+    # the payment provider, or what we make of its silence
     CAPTURED = "captured"
     DECLINED = "declined"
     VOIDED = "voided"
     UNKNOWN = "unknown"
+    REFUNDED = "refunded"
+    SILENCE = "no answer"
+    NOT_ASKED = "not asked"
+    # the clock
+    TOO_EARLY = "too early"
+    TIME_HAS_COME = "time has come"
+    DEADLINE_MISSED = "deadline missed"
+    NEWS_ON_THE_WAY = "news on the way"
+    # the kitchen
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    STARTED = "started"
+    COOKED = "cooked"
+    ON_ITS_WAY = "on its way"
+    DELIVERED = "delivered"
+    LET_GO = "let go"
+    KEPT = "kept"
+    # the guest
+    REGRETTED = "regretted"
 
 
 @dataclass(frozen=True)
-class Settlement:
-    """What the provider took and gave back under an order's key, in EUR."""
+class Stage:
+    """One step: who is asked for what, and the step that follows each answer (None: the end).
 
-    captured: Decimal
-    refunded: Decimal
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The times of the saga.
-
-    lease: how long a step belongs to whoever took it up; afterwards another replica may.
-    kitchen_deadline: how long the kitchen has to accept or reject.
-    first_retry, longest_retry: backoff of lookups, charges and refunds without an answer.
-    refund_tries: after so many the order is cancelled with its refund still owed.
-    listen_again: how long a missed deadline waits for news that are on their way to us.
+    What is not listed comes too late to matter and changes nothing.
     """
 
-    lease: timedelta = timedelta(seconds=5)
-    kitchen_deadline: timedelta = timedelta(seconds=60)
-    first_retry: timedelta = timedelta(milliseconds=200)
-    longest_retry: timedelta = timedelta(seconds=30)
-    refund_tries: int = 3
-    listen_again: timedelta = timedelta(milliseconds=500)
-
-    def retry_after(self, attempts: int) -> timedelta:
-        """The pause before the next try when `attempts` have failed."""
-        return min(self.first_retry * (1 << min(attempts - 1, 16)), self.longest_retry)
+    asked: Asked
+    what: str
+    answers: Mapping[Answer, Step | None]
 
 
-def begin(order: Order, now: datetime, policy: Policy, *, heard_out: bool) -> Step | None:
-    """Take up the step that is due: the step that the caller now has to do, or None.
+SAGA: Final[Mapping[Step, Stage]] = {
+    Step.CHARGE: Stage(
+        Asked.PROVIDER,
+        "capture the total; the key is the order's id, so asking twice charges once",
+        {
+            Answer.CAPTURED: Step.AWAIT_SCHEDULE,
+            Answer.DECLINED: None,
+            Answer.VOIDED: None,
+            Answer.SILENCE: Step.LOOKUP,  # never guess
+            Answer.NOT_ASKED: Step.CHARGE,
+            Answer.REGRETTED: Step.REFUND,
+        },
+    ),
+    Step.LOOKUP: Stage(
+        Asked.PROVIDER,
+        "say what is held under the key",
+        {
+            Answer.CAPTURED: Step.AWAIT_SCHEDULE,
+            Answer.DECLINED: None,
+            Answer.VOIDED: None,
+            Answer.UNKNOWN: Step.CHARGE,  # it never arrived: the same key may be sent again
+            Answer.SILENCE: Step.LOOKUP,
+            Answer.NOT_ASKED: Step.LOOKUP,
+            Answer.REGRETTED: Step.REFUND,
+        },
+    ),
+    Step.AWAIT_SCHEDULE: Stage(
+        Asked.CLOCK,
+        "say when the kitchen must begin for the order to be ready in time; at once when it is for now",
+        {
+            Answer.TOO_EARLY: Step.AWAIT_SCHEDULE,
+            Answer.TIME_HAS_COME: Step.AWAIT_KITCHEN,
+            Answer.REGRETTED: Step.REFUND,
+        },
+    ),
+    Step.AWAIT_KITCHEN: Stage(
+        Asked.KITCHEN,
+        "reserve the ingredients and accept, before the deadline",
+        {
+            Answer.ACCEPTED: Step.AWAIT_COOK,
+            Answer.REJECTED: Step.REFUND,
+            Answer.DEADLINE_MISSED: Step.REFUND,
+            Answer.NEWS_ON_THE_WAY: Step.AWAIT_KITCHEN,
+            # What follows acceptance implies it, should that have become a dead letter.
+            Answer.STARTED: Step.AWAIT_COOK,
+            Answer.COOKED: Step.AWAIT_DELIVERY,
+            Answer.ON_ITS_WAY: Step.AWAIT_DELIVERY,
+            Answer.DELIVERED: None,
+            Answer.REGRETTED: Step.AWAIT_KITCHEN,  # the kitchen is asked; it decides
+            Answer.LET_GO: Step.REFUND,
+            Answer.KEPT: Step.AWAIT_KITCHEN,
+        },
+    ),
+    Step.AWAIT_COOK: Stage(
+        Asked.KITCHEN,
+        "cook every pizza",
+        {
+            Answer.STARTED: Step.AWAIT_COOK,
+            Answer.COOKED: Step.AWAIT_DELIVERY,
+            Answer.ON_ITS_WAY: Step.AWAIT_DELIVERY,
+            Answer.DELIVERED: None,
+            Answer.REJECTED: Step.REFUND,
+            Answer.REGRETTED: Step.AWAIT_COOK,
+            Answer.LET_GO: Step.REFUND,
+            Answer.KEPT: Step.AWAIT_COOK,
+        },
+    ),
+    Step.AWAIT_DELIVERY: Stage(
+        Asked.KITCHEN,
+        "bring it to the guest",
+        {
+            Answer.ON_ITS_WAY: Step.AWAIT_DELIVERY,
+            Answer.DELIVERED: None,
+            Answer.KEPT: Step.AWAIT_DELIVERY,
+        },
+    ),
+    Step.REFUND: Stage(
+        Asked.PROVIDER,
+        "give back what was captured, and take nothing under this key ever after",
+        {
+            Answer.REFUNDED: None,
+            Answer.SILENCE: Step.REFUND,  # for ever, with backoff; the guest is told meanwhile
+            Answer.NOT_ASKED: Step.REFUND,
+        },
+    ),
+}
 
-    The step stays the caller's for the lease. A missed kitchen deadline turns into a refund, once the
-    kitchen is `heard_out`: its word may have been given in time and only not have reached us yet.
-    """
-    if order.step is None or order.due_at is None or order.due_at > now:
-        return None
-    if order.step is not Step.AWAIT_KITCHEN:
-        order.hold(order.step, now + policy.lease, order.attempts)
-    elif heard_out:
-        call_off_because(order, "kitchen-timeout", now, policy)
-    else:
-        order.plan(Step.AWAIT_KITCHEN, now + policy.listen_again)
-        return None
-    return order.step
+# Asking the provider is done at once by whoever holds the step; the others are waited for.
+CALLS: Final = tuple(step for step, stage in SAGA.items() if stage.asked is Asked.PROVIDER)
+# Here the kitchen has not heard of the order: calling it off is ours to decide.
+BEFORE_THE_KITCHEN: Final = (Step.CHARGE, Step.LOOKUP, Step.AWAIT_SCHEDULE)
+OF_THE_KITCHEN: Final = frozenset(
+    {
+        Answer.ACCEPTED,
+        Answer.REJECTED,
+        Answer.STARTED,
+        Answer.COOKED,
+        Answer.ON_ITS_WAY,
+        Answer.DELIVERED,
+        Answer.LET_GO,
+        Answer.KEPT,
+    }
+)
 
 
-def call_off_because(order: Order, reason: str, now: datetime, policy: Policy) -> None:
-    """From here on the order can only end as cancelled; the refund step is the caller's."""
-    order.closing = reason
-    order.hold(Step.REFUND, now + policy.lease)
+def rows() -> list[tuple[Step, Answer, Step | None]]:
+    """The table row by row."""
+    return [(step, answer, then) for step, stage in SAGA.items() for answer, then in stage.answers.items()]
 
 
-def charge_answered(order: Order, answer: Charge, now: datetime, policy: Policy) -> None:
-    """The provider's word on a charge or a lookup. Too late when the order is being called off:
-    what was captured by then is what the refund step will find.
-    """
-    if order.step not in (Step.CHARGE, Step.LOOKUP):
-        return
-    if answer is Charge.CAPTURED:
-        order.confirm()
-        order.plan(Step.AWAIT_KITCHEN, now + policy.kitchen_deadline)
-    elif answer is Charge.DECLINED or answer is Charge.VOIDED:
-        order.decline(f"payment-{answer}")
-        order.plan(None, None)
-    else:
-        # It never arrived there, so the same key may be sent again without charging twice.
-        order.noted.append(Note(now, "payment.unknown_to_provider", {"next": "charge again"}))
-        _retry(order, Step.CHARGE, now, policy)
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for the README; what leads back to its own step is left out."""
+    ways: dict[tuple[Step, Step | None], list[str]] = {}
+    for step, answer, then in rows():
+        if then is not step:
+            ways.setdefault((step, then), []).append(answer)
+    lines = [
+        f"    {step} --> {then or '[*]'}: {', '.join(answers)}" for (step, then), answers in ways.items()
+    ]
+    return "\n".join(["stateDiagram-v2", f"    [*] --> {Step.CHARGE}", *lines])
 
 
-def charge_unanswered(order: Order, error: str, now: datetime, policy: Policy) -> None:
-    """No word from the provider: the money may or may not have moved, so ask before anything else."""
-    if order.step not in (Step.CHARGE, Step.LOOKUP):
-        return
-    order.noted.append(
-        Note(
-            now, "payment.no_answer", {"step": order.step, "attempt": str(order.attempts + 1), "error": error}
+def markdown() -> str:
+    """The table for people, for the README."""
+    lines = ["| Step | Asks the | to | Answers | Called off by |", "|---|---|---|---|---|"]
+    for step, stage in SAGA.items():
+        onward = ", ".join(
+            f"{answer} → `{then}`" if then else f"{answer} → end"
+            for answer, then in stage.answers.items()
+            if then is not Step.REFUND or step is Step.REFUND
         )
-    )
-    _retry(order, Step.LOOKUP, now, policy)
-
-
-def refund_answered(order: Order, settlement: Settlement) -> None:
-    """The provider has given back all that it took, and will take nothing more under this key.
-
-    Hearing it again changes nothing.
-    """
-    order.settle(settlement.captured, settlement.refunded)
-    if order.status is not Status.CANCELLED:
-        order.call_off(order.closing or "unknown")
-    order.plan(None, None)
-
-
-def refund_unanswered(order: Order, error: str, now: datetime, policy: Policy) -> None:
-    """Try again later; after `refund_tries` the guest is told, while the refund is still tried."""
-    if order.step is not Step.REFUND:
-        return
-    tries = order.attempts + 1
-    order.noted.append(Note(now, "payment.refund_failed", {"attempt": str(tries), "error": error}))
-    if tries >= policy.refund_tries and order.status is not Status.CANCELLED:
-        order.payment.status = PaymentStatus.REFUND_PENDING
-        order.call_off(order.closing or "unknown")
-    _retry(order, Step.REFUND, now, policy)
-
-
-def kitchen_accepted(order: Order, estimated_ready_at: datetime | None) -> bool:
-    """The kitchen has it; its deadline is met. False when that comes too late to matter."""
-    if not _listens(order):
-        return False
-    order.estimated_ready_at = estimated_ready_at
-    order.plan(None, None)
-    return True
-
-
-def kitchen_rejected(order: Order, reason: str, now: datetime, policy: Policy) -> bool:
-    """The kitchen cannot: give the money back. False when that comes too late to matter."""
-    if not _listens(order) or order.status not in (Status.CONFIRMED, Status.COOKING):
-        return False
-    call_off_because(order, reason, now, policy)
-    return True
-
-
-def kitchen_progressed(order: Order, trigger: Trigger) -> bool:
-    """Move along the table up to `trigger`. False when the order is there, beyond, or cancelled."""
-    if not _listens(order):
-        return False
-    steps = states.steps_until(order.status, trigger)
-    for step in steps:
-        order.take(step)
-    if steps:
-        order.plan(None, None)
-    return bool(steps)
-
-
-def kitchen_cancelled(order: Order, now: datetime, policy: Policy) -> bool:
-    """The kitchen took the tickets out before any was begun."""
-    if not _listens(order) or order.status is not Status.CONFIRMED:
-        return False
-    call_off_because(order, "customer", now, policy)
-    return True
-
-
-def kitchen_kept(order: Order) -> bool:
-    """Cooking had begun: the order goes on."""
-    if not _listens(order) or order.cancellation is not Cancellation.REQUESTED:
-        return False
-    order.cancellation = Cancellation.REFUSED
-    return True
-
-
-def _listens(order: Order) -> bool:
-    """Whether the kitchen's word still counts for this order."""
-    if order.closing is not None or order.status in states.TERMINAL:
-        return False
-    if order.status is Status.PENDING:
-        raise NotConfirmedYet(order.id)
-    return True
-
-
-def _retry(order: Order, step: Step, now: datetime, policy: Policy) -> None:
-    attempts = order.attempts + 1
-    order.plan(step, now + policy.retry_after(attempts), attempts)
+        undone = ", ".join(
+            answer for answer, then in stage.answers.items() if then is Step.REFUND is not step
+        )
+        back = f"{undone} → `refund`" if undone else ""
+        lines.append(f"| `{step}` | {stage.asked} | {stage.what} | {onward} | {back} |")
+    return "\n".join(lines)

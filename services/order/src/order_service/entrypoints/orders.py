@@ -115,8 +115,8 @@ def orders_router(service: OrderService, limits: Limits) -> APIRouter:
     )
     async def cancel(guest: Guest, order_id: OrderId, response: Response) -> OrderView:
         """Cancel an order while that is possible. Repeats are harmless."""
-        order = await service.cancel_order(order_id, guest.id)
-        response.status_code = 200 if order.status is Status.CANCELLED else 202
+        order, decided = await service.cancel_order(order_id, guest.id)
+        response.status_code = 200 if decided else 202
         return OrderView.of(order)
 
     return router

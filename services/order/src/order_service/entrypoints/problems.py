@@ -1,14 +1,17 @@
 """What our refusals look like over HTTP; the one place that knows of status codes for them."""
 
+from math import ceil
+
 from fastapi import FastAPI, Request, Response
 from pizzeria_chassis.problems import Problem, not_found, problem_response
 from pizzeria_contracts.problems import ProblemType
-from rediscore.ratelimit.fastapi import RateLimitHeaders, TooManyRequests
+from rediscore.ratelimit.fastapi import RateLimitHeaders, TooManyRequests, also_limited
 
 from order_service.domain.errors import (
     CartError,
     InProgress,
     KeyReused,
+    KitchenFull,
     MenuUnavailable,
     OrderError,
     OrdersOpen,
@@ -28,8 +31,20 @@ def install_refusals(app: FastAPI) -> None:
     app.add_middleware(RateLimitHeaders)
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
+    if isinstance(error, KitchenFull):
+        return problem_response(_no_room(request, error))
     return problem_response(_problem(error))
+
+
+def _no_room(request: Request, error: KitchenFull) -> Problem:
+    seconds = ceil(error.empty_after.total_seconds())
+    quota = {
+        "RateLimit-Policy": f'"kitchen";q={error.room};w={seconds}',
+        "RateLimit": f'"kitchen";r=0;t={seconds}',
+    }
+    headers = {**also_limited(request, quota), "Retry-After": str(ceil(error.retry_after.total_seconds()))}
+    return Problem(ProblemType.KITCHEN_FULL, "The kitchen is full", 429, str(error), headers=headers)
 
 
 async def _hold_back(_: Request, error: Exception) -> Response:

@@ -1,6 +1,5 @@
 """The kitchen's news move orders along, or end them. Every event leaves a line in the journey."""
 
-from collections.abc import Callable
 from typing import TypeVar
 
 from pizzeria_chassis.transaction import Transaction
@@ -19,10 +18,10 @@ from pizzeria_contracts.events import (
 from rediscore.clock import Clock
 from rediscore.streams.event import CloudEvent
 
-from order_service.domain import saga
+from order_service.domain import steps
+from order_service.domain.news import Moment, News, Policy
 from order_service.domain.order import Note, Order
-from order_service.domain.saga import Policy
-from order_service.domain.states import Trigger
+from order_service.domain.saga import Answer
 from order_service.use_cases.ports import Orders
 
 PayloadT = TypeVar("PayloadT", bound=Payload)
@@ -45,47 +44,36 @@ class KitchenNews:
         self._policy = policy
 
     async def accepted(self, tx: Transaction, event: CloudEvent[TicketAccepted]) -> None:
-        ready_at = event.data.estimated_ready_at
-        await self._tell(tx, event, lambda order: saga.kitchen_accepted(order, ready_at))
+        await self._tell(tx, event, News(Answer.ACCEPTED, ready_at=event.data.estimated_ready_at))
 
     async def rejected(self, tx: Transaction, event: CloudEvent[TicketRejected]) -> None:
-        reason = event.data.reason
-        await self._tell(
-            tx, event, lambda order: saga.kitchen_rejected(order, reason, self._clock.now(), self._policy)
-        )
+        await self._tell(tx, event, News(Answer.REJECTED, reason=event.data.reason))
 
     async def started(self, tx: Transaction, event: CloudEvent[TicketStarted]) -> None:
-        await self._progress(tx, event, Trigger.COOKING_STARTED)
+        await self._tell(tx, event, News(Answer.STARTED))
 
     async def completed(self, tx: Transaction, event: CloudEvent[TicketCompleted]) -> None:
         # One of several pizzas, or the last: order_ready tells which. A completed one was started.
-        await self._progress(tx, event, Trigger.COOKING_STARTED)
+        await self._tell(tx, event, News(Answer.STARTED))
 
     async def ready(self, tx: Transaction, event: CloudEvent[OrderReady]) -> None:
-        await self._progress(tx, event, Trigger.COOKED)
+        await self._tell(tx, event, News(Answer.COOKED))
 
     async def delivering(self, tx: Transaction, event: CloudEvent[DeliveryStarted]) -> None:
-        await self._progress(tx, event, Trigger.DELIVERY_STARTED)
+        await self._tell(tx, event, News(Answer.ON_ITS_WAY))
 
     async def delivered(self, tx: Transaction, event: CloudEvent[DeliveryCompleted]) -> None:
-        await self._progress(tx, event, Trigger.DELIVERY_COMPLETED)
+        await self._tell(tx, event, News(Answer.DELIVERED))
 
     async def cancelled(self, tx: Transaction, event: CloudEvent[CancellationAccepted]) -> None:
-        await self._tell(
-            tx, event, lambda order: saga.kitchen_cancelled(order, self._clock.now(), self._policy)
-        )
+        await self._tell(tx, event, News(Answer.LET_GO))
 
     async def kept(self, tx: Transaction, event: CloudEvent[CancellationRefused]) -> None:
-        await self._tell(tx, event, saga.kitchen_kept)
+        await self._tell(tx, event, News(Answer.KEPT))
 
-    async def _progress(self, tx: Transaction, event: CloudEvent[PayloadT], trigger: Trigger) -> None:
-        await self._tell(tx, event, lambda order: saga.kitchen_progressed(order, trigger))
-
-    async def _tell(
-        self, tx: Transaction, event: CloudEvent[PayloadT], hear: Callable[[Order], bool]
-    ) -> None:
+    async def _tell(self, tx: Transaction, event: CloudEvent[PayloadT], news: News) -> None:
         def change(order: Order) -> None:
-            mattered = hear(order)
+            mattered = steps.hear(order, news, Moment(self._clock.now(), self._policy))
             detail = event.data.model_dump(mode="json") | {"status": order.status}
             if not mattered:
                 detail["changed"] = "nothing"

@@ -13,13 +13,12 @@ from rediscore.clock import Clock
 
 from order_service.domain import pricing
 from order_service.domain.errors import Fault, InProgress, KeyReused, KeyTaken, PricesChanged, Unorderable
+from order_service.domain.news import Policy
 from order_service.domain.order import Order, place
 from order_service.domain.pricing import Wish
 from order_service.domain.records import StoredAnswer
-from order_service.domain.saga import Policy
+from order_service.use_cases.admission import Admission
 from order_service.use_cases.ports import MenuSource, Orders, PaymentProvider
-
-CLOCK_SKEW = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ class PlaceOrder:
         orders: Orders,
         menu: MenuSource,
         provider: PaymentProvider,
+        admission: Admission,
         clock: Clock,
         policy: Policy,
         render: Callable[[Order], str],
@@ -77,6 +77,7 @@ class PlaceOrder:
         self._orders = orders
         self._menu = menu
         self._provider = provider
+        self._admission = admission
         self._clock = clock
         self._policy = policy
         self._render = render
@@ -91,6 +92,7 @@ class PlaceOrder:
             PricesChanged: the menu's prices are not those that were shown.
             MenuUnavailable: no menu to price by.
             CartSpent: the cart was ordered before.
+            KitchenFull: try again later.
             KeyReused, InProgress: see there.
         """
         if key is None:
@@ -127,6 +129,8 @@ class PlaceOrder:
 
     async def _place(self, wanted: NewOrder, key: RequestKey | None) -> Placed:
         items = await self._priced(wanted)
+        pizzas = sum(item.quantity for item in items)
+        ready_at = await self._admission(pizzas, wanted.priority, wanted.scheduled_for)
         now = self._clock.now()
         order = place(
             order_id=new_id(),
@@ -140,6 +144,7 @@ class PlaceOrder:
             traceparent=current_traceparent(),
             now=now,
             charge_due_at=now + self._policy.lease,
+            estimated_ready_at=ready_at,
         )
         body = self._render(order)
         answer = None
@@ -156,11 +161,10 @@ class PlaceOrder:
         return Placed(order.id, body, replayed=False)
 
     async def _priced(self, wanted: NewOrder) -> tuple[OrderedItem, ...]:
-        faults = []
+        faults: list[Fault] = []
         if not self._provider.knows(wanted.payment_token):
             faults.append(Fault("/payment/token", "The payment provider knows no such token."))
-        if wanted.scheduled_for is not None and wanted.scheduled_for < self._clock.now() - CLOCK_SKEW:
-            faults.append(Fault("/scheduled_for", "This time has passed; choose one ahead, or none for now."))
+        faults += self._admission.faults_of_time(wanted.scheduled_for)
         menu = await self._menu.current()
         try:
             items = pricing.price(wanted.wishes, menu)

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.menu import Menu
 
+from order_service.domain.load import Backlog, Pace
+from order_service.domain.news import Settlement
 from order_service.domain.notices import Notice
-from order_service.domain.order import Order, Step
+from order_service.domain.order import Order
 from order_service.domain.records import (
     Customer,
     Dossier,
@@ -21,24 +23,24 @@ from order_service.domain.records import (
     Session,
     StoredAnswer,
 )
-from order_service.domain.saga import Charge, Settlement
+from order_service.domain.saga import Answer, Step
 
 
 class PaymentProvider(Protocol):
     """The payment provider. Every call is safe to send again with the same key.
 
-    All raise ProviderUnavailable when there is no answer in time.
+    All raise ProviderUnavailable when there is no answer in time, ProviderNotAsked when it is not asked.
     """
 
     def knows(self, token: str) -> bool:
         """Whether this can be the token of a card; no I/O."""
         ...
 
-    async def charge(self, key: str, amount: Decimal, token: str) -> Charge:
+    async def charge(self, key: str, amount: Decimal, token: str) -> Answer:
         """Capture `amount` EUR once per key: CAPTURED, DECLINED, or VOIDED when a refund came first."""
         ...
 
-    async def lookup(self, key: str) -> Charge:
+    async def lookup(self, key: str) -> Answer:
         """What is held under the key; UNKNOWN when nothing ever arrived."""
         ...
 
@@ -50,6 +52,29 @@ class PaymentProvider(Protocol):
 class Kitchen(Protocol):
     async def heard_out(self) -> bool:
         """Whether all that the kitchen has told by now was handled here, or the kitchen is away."""
+        ...
+
+
+class KitchenLoad(Protocol):
+    @property
+    def pace(self) -> Pace:
+        """As the kitchen has last told."""
+        ...
+
+    async def backlog(self) -> Backlog:
+        """What is open, at most a quarter of a second old, with all that this process has added since."""
+        ...
+
+    def add(self, pizzas: int) -> None:
+        """An order more is open; whoever asks for the backlog from now on sees it."""
+        ...
+
+    def lead(self, order: Order) -> timedelta:
+        """How long the kitchen would take for the order, by what was last known. No I/O."""
+        ...
+
+    async def scheduled_around(self, time: datetime) -> int:
+        """Orders for later whose time is at most half an hour from this one."""
         ...
 
 

@@ -2,8 +2,8 @@
 
 Whoever writes a step that cannot wait holds it (`Order.in_hand`) and does it at once; a step whose
 holder died is due for all when its lease has run out. Doing a step twice is harmless: the
-provider knows the order's id as its key, and an answer to a step that is no longer the order's is
-dropped (ADR 0050).
+provider knows the order's id as its key, and an answer that the table of the saga does not list for
+the order's present step is dropped (ADR 0050).
 """
 
 import asyncio
@@ -15,11 +15,12 @@ from pizzeria_chassis.health import Check
 from pizzeria_chassis.telemetry import continue_trace
 from rediscore.clock import Clock
 
-from order_service.domain import saga
-from order_service.domain.errors import ProviderUnavailable
-from order_service.domain.order import Order, Step
-from order_service.domain.saga import Policy
-from order_service.use_cases.ports import Kitchen, Orders, PaymentProvider
+from order_service.domain import steps
+from order_service.domain.errors import ProviderNotAsked, ProviderUnavailable
+from order_service.domain.news import Moment, News, Policy
+from order_service.domain.order import Order
+from order_service.domain.saga import CALLS, Answer, Step
+from order_service.use_cases.ports import Kitchen, KitchenLoad, Orders, PaymentProvider
 
 _log = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ class Saga:
         orders: Orders,
         provider: PaymentProvider,
         kitchen: Kitchen,
+        load: KitchenLoad,
         clock: Clock,
         policy: Policy,
         concurrency: int = 16,
@@ -43,6 +45,7 @@ class Saga:
         self._orders = orders
         self._provider = provider
         self._kitchen = kitchen
+        self._load = load
         self._clock = clock
         self._policy = policy
         self._slots = asyncio.Semaphore(concurrency)
@@ -65,21 +68,25 @@ class Saga:
         if task is not None:
             await asyncio.wait({task})
 
+    def moment(self, order: Order) -> Moment:
+        """Now, as far as this order is concerned."""
+        return Moment(self._clock.now(), self._policy, self._load.lead(order))
+
     async def take_up_what_is_due(self) -> bool:
         """Take up the steps that are held by nobody. True when there may be more."""
-        return await self._begin_due([Step.CHARGE, Step.LOOKUP, Step.REFUND])
+        return await self._begin_due([*CALLS, Step.AWAIT_SCHEDULE])
 
     async def check_deadlines(self) -> bool:
         """Call off what the kitchen did not answer in time. True when there may be more."""
         return await self._begin_due([Step.AWAIT_KITCHEN])
 
-    async def _begin_due(self, steps: Sequence[Step]) -> bool:
-        due = await self._orders.due(self._clock.now(), steps, BATCH)
-        heard_out = bool(due) and Step.AWAIT_KITCHEN in steps and await self._kitchen.heard_out()
+    async def _begin_due(self, wanted: Sequence[Step]) -> bool:
+        due = await self._orders.due(self._clock.now(), wanted, BATCH)
+        heard_out = bool(due) and Step.AWAIT_KITCHEN in wanted and await self._kitchen.heard_out()
 
         def begin(order: Order) -> None:
-            if order.step in steps:
-                saga.begin(order, self._clock.now(), self._policy, heard_out=heard_out)
+            if order.step in wanted:
+                steps.begin(order, self.moment(order), heard_out=heard_out)
 
         for order_id in due:
             # The step taken up comes back through `take` after the commit.
@@ -110,27 +117,30 @@ class Saga:
                     with continue_trace(
                         order.traceparent, f"saga {order.step}", kind=SpanKind.INTERNAL, order_id=order_id
                     ):
-                        await self._orders.change(order_id, await self._do(order))
+                        news = await self._ask(order)
+                        await self._orders.change(order_id, self._hear(news))
         except Exception as error:  # noqa: BLE001  task boundary: the lease runs out and the step is due again
             _log.warning("saga_step_failed", order_id=order_id, exc_info=error)
         finally:
             del self._running[order_id]
 
-    async def _do(self, order: Order) -> Callable[[Order], None]:
-        """Ask the provider; the answer as a change to the order, whatever that has become meanwhile."""
+    async def _ask(self, order: Order) -> News:
+        """What the provider says; whatever has become of the order meanwhile, the table decides."""
         try:
             if order.step is Step.REFUND:
-                settlement = await self._provider.refund(order.id)
-                return lambda order: saga.refund_answered(order, settlement)
+                return News(Answer.REFUNDED, settlement=await self._provider.refund(order.id))
             if order.step is Step.LOOKUP:
-                answer = await self._provider.lookup(order.id)
-            else:
-                answer = await self._provider.charge(order.id, order.total, order.payment.token)
+                return News(await self._provider.lookup(order.id))
+            return News(await self._provider.charge(order.id, order.total, order.payment.token))
         except ProviderUnavailable as error:
-            return self._unanswered(order.step, str(error))
-        return lambda order: saga.charge_answered(order, answer, self._clock.now(), self._policy)
+            _log.warning("payment_provider_silent", step=order.step)
+            return News(Answer.SILENCE, error=str(error))
+        except ProviderNotAsked as error:
+            _log.info("payment_provider_not_asked", step=order.step)
+            return News(Answer.NOT_ASKED, error=str(error), wait=error.wait)
 
-    def _unanswered(self, step: Step | None, error: str) -> Callable[[Order], None]:
-        _log.warning("payment_provider_silent", step=step)
-        unanswered = saga.refund_unanswered if step is Step.REFUND else saga.charge_unanswered
-        return lambda order: unanswered(order, error, self._clock.now(), self._policy)
+    def _hear(self, news: News) -> Callable[[Order], None]:
+        def change(order: Order) -> None:
+            steps.hear(order, news, self.moment(order))
+
+        return change

@@ -1,0 +1,91 @@
+"""What the kitchen answers to us: its pace, and what happened to the tickets of an order."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import httpx
+from pizzeria_chassis.health import Check
+from pizzeria_chassis.telemetry import trace_headers
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from order_service.domain.errors import KitchenAway
+from order_service.domain.load import Pace
+
+TIMEOUT = 1.0
+MOST_PAGES = 10
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class PaceTold(BaseModel):
+    places: int
+    cooking_seconds: float
+
+
+class TicketLine(BaseModel):
+    """One line of `GET /orders/{id}/history` at the kitchen."""
+
+    ticket_id: str
+    time: datetime
+    what: str
+    station_id: str | None
+    lease_until: datetime | None
+    attempt: int
+    failure: str | None
+    trace_id: str | None
+
+
+class HistoryPage(BaseModel):
+    items: list[TicketLine]
+    next: str | None
+
+
+class KitchenClient:
+    """Reads; each within a second, none is repeated. A component, because it owns the connection.
+
+    All raise KitchenAway when there is no answer that can be read.
+    """
+
+    def __init__(self, url: str, token: SecretStr | None) -> None:
+        self._url = url
+        self._token = token.get_secret_value() if token is not None else ""
+        self._http: httpx.AsyncClient | None = None
+
+    async def pace(self) -> Pace:
+        told = await self._get(PaceTold, "/pace")
+        return Pace(told.places, timedelta(seconds=told.cooking_seconds))
+
+    async def history(self, order_id: str) -> list[TicketLine]:
+        """What happened to the tickets of an order, at most 5000 lines. One call per 500."""
+        lines: list[TicketLine] = []
+        after = "0"
+        for _ in range(MOST_PAGES):
+            page = await self._get(HistoryPage, f"/orders/{order_id}/history", after=after, limit="500")
+            lines += page.items
+            if page.next is None:
+                break
+            after = page.next
+        return lines
+
+    async def start(self) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=self._url, timeout=TIMEOUT, headers={"Authorization": f"Bearer {self._token}"}
+        )
+
+    async def stop(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    def checks(self) -> Mapping[str, Check]:
+        return {}
+
+    async def _get(self, model: type[ModelT], path: str, **params: str) -> ModelT:
+        if self._http is None:
+            raise RuntimeError("The kitchen client is used before its start.")
+        try:
+            answer = await self._http.get(path, params=params, headers=trace_headers())
+            answer.raise_for_status()
+            return model.model_validate_json(answer.content)
+        except (httpx.HTTPError, ValidationError) as error:
+            raise KitchenAway from error

@@ -1,0 +1,121 @@
+"""How much the kitchen has to do, counted from our own orders, and how fast it is, as it has told."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+from pizzeria_chassis.database import Database
+from pizzeria_chassis.errors import DatabaseUnavailable
+from pizzeria_chassis.health import Check
+from pizzeria_chassis.loops import PeriodicTask
+from sqlalchemy import case, func, or_, select
+
+from order_service.adapters.kitchen_client import KitchenClient
+from order_service.adapters.tables import OPEN, orders
+from order_service.domain.errors import KitchenAway
+from order_service.domain.load import HEAD_START, Backlog, Pace, lead
+from order_service.domain.order import Order
+from order_service.domain.saga import BEFORE_THE_KITCHEN, Step
+
+_log = structlog.get_logger(__name__)
+
+FRESH_SECONDS = 0.25
+LOOK_SECONDS = 2.0
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+class SqlKitchenLoad:
+    """See `use_cases.ports.KitchenLoad`; a component that looks at the kitchen's pace every 2 s.
+
+    While the kitchen is away its last word counts; without Redis nothing changes.
+    """
+
+    def __init__(self, database: Database, kitchen: KitchenClient) -> None:
+        self._database = database
+        self._clock = database.clock
+        self._kitchen = kitchen
+        self._pace = Pace()
+        self._backlog = Backlog()
+        self._counted_at = float("-inf")
+        self._one_at_a_time = asyncio.Lock()
+        self._task = PeriodicTask("kitchen-load", LOOK_SECONDS, self._look)
+
+    @property
+    def pace(self) -> Pace:
+        return self._pace
+
+    async def backlog(self) -> Backlog:
+        """One query for all callers of a quarter of a second. Raises DatabaseUnavailable."""
+        if not self._fresh():
+            async with self._one_at_a_time:
+                if not self._fresh():
+                    await self._count()
+        return self._backlog
+
+    def add(self, pizzas: int) -> None:
+        known = self._backlog
+        # Also for an express order: the next one is cooked after this one.
+        self._backlog = Backlog(known.orders + 1, known.pizzas + pizzas, known.before_express + pizzas)
+
+    def lead(self, order: Order) -> timedelta:
+        return lead(order.pizzas, order.priority, self._backlog, self._pace)
+
+    async def scheduled_around(self, time: datetime) -> int:
+        query = select(func.count()).where(
+            orders.c.scheduled_for.between(time - HALF_AN_HOUR, time + HALF_AN_HOUR),
+            orders.c.saga_step.in_(BEFORE_THE_KITCHEN),
+        )
+        async with self._database.read() as session:
+            return (await session.execute(query)).scalar_one()
+
+    async def start(self) -> None:
+        # The saga asks for it as soon as it runs: too early is better than a guess only if nobody knows.
+        await self._ask_kitchen()
+        await self._task.start()
+
+    async def stop(self) -> None:
+        await self._task.stop()
+
+    def checks(self) -> Mapping[str, Check]:
+        return {}
+
+    def _fresh(self) -> bool:
+        return self._clock.monotonic() - self._counted_at < FRESH_SECONDS
+
+    async def _look(self) -> None:
+        await self._ask_kitchen()
+        try:
+            await self.backlog()
+        except DatabaseUnavailable:
+            _log.info("backlog_not_counted")
+
+    async def _ask_kitchen(self) -> None:
+        try:
+            self._pace = await self._kitchen.pace()
+        except KitchenAway:
+            _log.debug("kitchen_pace_unknown")
+
+    async def _count(self) -> None:
+        began = self._clock.monotonic()
+        before = self._backlog
+        early = or_(orders.c.priority == "express", orders.c.created_at <= self._clock.now() - HEAD_START)
+        pizzas = orders.c.pizzas
+        query = select(
+            func.count(),
+            func.coalesce(func.sum(pizzas), 0),
+            func.coalesce(func.sum(case((early, pizzas), else_=0)), 0),
+        ).where(OPEN, orders.c.saga_step != Step.AWAIT_SCHEDULE)
+        async with self._database.read() as session:
+            count, total, first = (await session.execute(query)).one()
+        counted = Backlog(int(count), int(total), int(first))
+        # What was added while we counted may be in the count or not: twice for a moment, never too few.
+        added = self._backlog
+        self._backlog = replace(
+            counted,
+            orders=counted.orders + added.orders - before.orders,
+            pizzas=counted.pizzas + added.pizzas - before.pizzas,
+            before_express=counted.before_express + added.before_express - before.before_express,
+        )
+        self._counted_at = began
