@@ -73,6 +73,11 @@ class KitchenStandIn:
         self.app = FastAPI()
         self.app.get("/events/head")(self._head)
         self.app.get("/events")(self._feed)
+        # Eight places, each a pizza in so many seconds; None: it does not tell.
+        self.cooking_seconds: float | None = 1.0
+        self.history: list[dict[str, Any]] = []
+        self.app.get("/pace")(self._pace)
+        self.app.get("/orders/{order_id}/history")(self._history)
 
     async def tell(self, order_id: str, *payloads: Payload, on_stream: bool = True) -> list[CloudEvent[Any]]:
         """Events about one order, in the feed, and on the stream unless Redis is to have lost them."""
@@ -109,3 +114,11 @@ class KitchenStandIn:
     async def _feed(self, after: int = 0, limit: int = 100) -> dict[str, Any]:
         items = [event.model_dump(mode="json") for event in self.told[after : after + limit]]
         return {"items": items, "next": None}
+
+    async def _pace(self) -> dict[str, Any]:
+        if self.cooking_seconds is None:
+            raise HTTPException(503)
+        return {"places": 8, "cooking_seconds": self.cooking_seconds}
+
+    async def _history(self, order_id: str) -> dict[str, Any]:
+        return {"items": self.history, "next": None}

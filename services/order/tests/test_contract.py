@@ -7,11 +7,13 @@ import pytest
 from order_service import contract
 from order_service.adapters import sandbox_provider
 from order_service.adapters.tables import metadata
-from order_service.domain import states
+from order_service.domain import saga, states
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.migrations import differences, migrate
 
 from services.order.tests.harness import ON_BOTH_DATABASES
+
+README = contract.FOLDER / "README.md"
 
 
 def test_the_committed_contract_is_that_of_the_code() -> None:
@@ -21,7 +23,14 @@ def test_the_committed_contract_is_that_of_the_code() -> None:
 
 
 def test_the_readme_draws_the_transition_table() -> None:
-    assert states.diagram() in (contract.FOLDER / "README.md").read_text(encoding="utf-8")
+    assert states.diagram() in README.read_text(encoding="utf-8")
+
+
+@pytest.mark.proves("P4")
+def test_the_readme_shows_the_saga() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert saga.diagram() in text, saga.diagram()
+    assert saga.markdown() in text, saga.markdown()
 
 
 @ON_BOTH_DATABASES

@@ -1,8 +1,13 @@
-"""The order service, except that it kills itself with SIGKILL at a chosen point of a saga step.
+"""The order service, except that it kills itself with SIGKILL at a chosen point.
 
-DIE_AT: `<call>:before` or `<call>:after` of a call to the payment provider; `notices:before` or
-`notices:after` of the transaction that writes letters; `checkout:ordered` between an order and the emptying
-of its cart; empty: never.
+DIE_AT:
+    call:<step>:before, call:<step>:after       around the call that a step makes to the payment provider
+    commit:<step>:<answer>:before, …:after      around the commit of what that answer did to the order
+    commit:placed:before, commit:placed:after   around the commit of a new order
+    checkout:ordered                            between an order and the emptying of its cart
+    notices:before, notices:after               around the transaction that writes letters
+    empty                                       never
+LOSE: a step whose first call never reaches the provider.
 """
 
 import os
@@ -10,24 +15,66 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
+from order_service import bootstrap
 from order_service.adapters.redis_carts import RedisCarts
 from order_service.adapters.sql_mailbox import SqlMailbox
-from order_service.bootstrap import create_order_app
-from order_service.domain.news import Settlement
+from order_service.adapters.sql_orders import SqlOrders
+from order_service.domain import steps
+from order_service.domain.errors import ProviderUnavailable
+from order_service.domain.news import Moment, News, Settlement
 from order_service.domain.notices import Notice
 from order_service.domain.order import Order
-from order_service.domain.records import Due
-from order_service.domain.saga import Answer
+from order_service.domain.records import Due, StoredAnswer
+from order_service.domain.saga import Answer, Step
 from order_service.settings import OrderSettings
 from order_service.use_cases.cart_ports import FoundCart, Owner
 from order_service.use_cases.ports import PaymentProvider
 from pizzeria_chassis.serve import serve
 from pizzeria_chassis.settings import load_settings
+from pizzeria_chassis.transaction import Transaction
+from sqlalchemy import event
+
+_hear = steps.hear
+_row = ""
+_lost: set[str] = set()
 
 
 def die_at(point: str) -> None:
     if os.environ.get("DIE_AT") == point:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hear(order: Order, news: News, at: Moment) -> bool:
+    """As `steps.hear`, noting which row of the table was taken."""
+    global _row  # noqa: PLW0603  one order is changed at a time here
+    row = f"{order.step}:{news.answer}"
+    mattered = _hear(order, news, at)
+    if mattered:
+        _row = row
+    return mattered
+
+
+class DeadlyOrders(SqlOrders):
+    async def add(self, order: Order, answer: StoredAnswer | None, cart_id: str | None) -> None:
+        die_at("commit:placed:before")
+        await super().add(order, answer, cart_id)
+        die_at("commit:placed:after")
+
+    async def change_in(self, tx: Transaction, order_id: str, change: Callable[[Order], None]) -> Order:
+        rows: list[str] = []
+
+        def noted(order: Order) -> None:
+            global _row  # noqa: PLW0603
+            _row = ""
+            change(order)
+            rows.append(_row)
+
+        order = await super().change_in(tx, order_id, noted)
+        if rows[-1]:
+            session = tx.session.sync_session
+            event.listen(session, "before_commit", lambda _: die_at(f"commit:{rows[-1]}:before"))
+            event.listen(session, "after_commit", lambda _: die_at(f"commit:{rows[-1]}:after"))
+        return order
 
 
 class DeadlyProvider:
@@ -38,26 +85,35 @@ class DeadlyProvider:
         return self._provider.knows(token)
 
     async def charge(self, key: str, amount: Decimal, token: str) -> Answer:
-        die_at("charge:before")
+        self._before(Step.CHARGE)
         answer = await self._provider.charge(key, amount, token)
-        die_at("charge:after")
+        die_at("call:charge:after")
         return answer
 
     async def lookup(self, key: str) -> Answer:
-        die_at("lookup:before")
+        self._before(Step.LOOKUP)
         answer = await self._provider.lookup(key)
-        die_at("lookup:after")
+        die_at("call:lookup:after")
         return answer
 
     async def refund(self, key: str) -> Settlement:
-        die_at("refund:before")
+        self._before(Step.REFUND)
         answer = await self._provider.refund(key)
-        die_at("refund:after")
+        die_at("call:refund:after")
         return answer
+
+    def _before(self, step: Step) -> None:
+        die_at(f"call:{step}:before")
+        if os.environ.get("LOSE") == step and step not in _lost:
+            _lost.add(step)
+            raise ProviderUnavailable("The call was lost on its way.")
+
+_forget = RedisCarts.forget
 
 
 async def die_ordered(self: RedisCarts, owner: Owner, found: FoundCart | None = None) -> None:
     die_at("checkout:ordered")
+    await _forget(self, owner, found)
 
 
 deliver = SqlMailbox.deliver
@@ -71,10 +127,12 @@ async def die_delivering(
     die_at("notices:after")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    steps.hear = hear
+    vars(bootstrap)["SqlOrders"] = DeadlyOrders
     SqlMailbox.deliver = die_delivering  # type: ignore[method-assign]
     RedisCarts.forget = die_ordered  # type: ignore[method-assign]
     serve(
-        lambda settings: create_order_app(settings, around_provider=DeadlyProvider),
+        lambda settings: bootstrap.create_order_app(settings, around_provider=DeadlyProvider),
         load_settings(OrderSettings),
     )

@@ -1,8 +1,9 @@
 """How much the kitchen has to do, counted from our own orders, and how fast it is, as it has told."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -26,6 +27,14 @@ LOOK_SECONDS = 2.0
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
+@dataclass(eq=False)
+class _Added:
+    """An order of this process that the last count may have missed."""
+
+    pizzas: int
+    written_at: float = float("inf")
+
+
 class SqlKitchenLoad:
     """See `use_cases.ports.KitchenLoad`; a component that looks at the kitchen's pace every 2 s.
 
@@ -37,8 +46,9 @@ class SqlKitchenLoad:
         self._clock = database.clock
         self._kitchen = kitchen
         self._pace = Pace()
-        self._backlog = Backlog()
+        self._counted = Backlog()
         self._counted_at = float("-inf")
+        self._added: list[_Added] = []
         self._one_at_a_time = asyncio.Lock()
         self._task = PeriodicTask("kitchen-load", LOOK_SECONDS, self._look)
 
@@ -52,15 +62,22 @@ class SqlKitchenLoad:
             async with self._one_at_a_time:
                 if not self._fresh():
                     await self._count()
-        return self._backlog
+        return self._with_added()
 
-    def add(self, pizzas: int) -> None:
-        known = self._backlog
-        # Also for an express order: the next one is cooked after this one.
-        self._backlog = Backlog(known.orders + 1, known.pizzas + pizzas, known.before_express + pizzas)
+    @contextmanager
+    def adding(self, pizzas: int) -> Iterator[None]:
+        added = _Added(pizzas)
+        self._added.append(added)
+        try:
+            yield
+        except BaseException:
+            # Should it be committed all the same, the next count finds it.
+            self._added.remove(added)
+            raise
+        added.written_at = self._clock.monotonic()
 
     def lead(self, order: Order) -> timedelta:
-        return lead(order.pizzas, order.priority, self._backlog, self._pace)
+        return lead(order.pizzas, order.priority, self._with_added(), self._pace)
 
     async def scheduled_around(self, time: datetime) -> int:
         query = select(func.count()).where(
@@ -99,7 +116,6 @@ class SqlKitchenLoad:
 
     async def _count(self) -> None:
         began = self._clock.monotonic()
-        before = self._backlog
         early = or_(orders.c.priority == "express", orders.c.created_at <= self._clock.now() - HEAD_START)
         pizzas = orders.c.pizzas
         query = select(
@@ -109,13 +125,15 @@ class SqlKitchenLoad:
         ).where(OPEN, orders.c.saga_step != Step.AWAIT_SCHEDULE)
         async with self._database.read() as session:
             count, total, first = (await session.execute(query)).one()
-        counted = Backlog(int(count), int(total), int(first))
-        # What was added while we counted may be in the count or not: twice for a moment, never too few.
-        added = self._backlog
-        self._backlog = replace(
-            counted,
-            orders=counted.orders + added.orders - before.orders,
-            pizzas=counted.pizzas + added.pizzas - before.pizzas,
-            before_express=counted.before_express + added.before_express - before.before_express,
+        self._counted, self._counted_at = Backlog(int(count), int(total), int(first)), began
+        # What was written before the count began is in it; the rest may be in it, or not.
+        self._added = [added for added in self._added if added.written_at >= began]
+
+    def _with_added(self) -> Backlog:
+        pizzas = sum(added.pizzas for added in self._added)
+        return Backlog(
+            self._counted.orders + len(self._added),
+            self._counted.pizzas + pizzas,
+            # Also for an express order: the next one is cooked after this one.
+            self._counted.before_express + pizzas,
         )
-        self._counted_at = began

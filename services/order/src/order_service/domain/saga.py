@@ -60,7 +60,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Stage:
-    """One step: who is asked for what, and the step that follows each answer (None: the end).
+    """One step: who is asked for what, and what follows each answer, the usual one first (None: the end).
 
     What is not listed comes too late to matter and changes nothing.
     """
@@ -100,8 +100,8 @@ SAGA: Final[Mapping[Step, Stage]] = {
         Asked.CLOCK,
         "say when the kitchen must begin for the order to be ready in time; at once when it is for now",
         {
-            Answer.TOO_EARLY: Step.AWAIT_SCHEDULE,
             Answer.TIME_HAS_COME: Step.AWAIT_KITCHEN,
+            Answer.TOO_EARLY: Step.AWAIT_SCHEDULE,
             Answer.REGRETTED: Step.REFUND,
         },
     ),
@@ -127,8 +127,8 @@ SAGA: Final[Mapping[Step, Stage]] = {
         Asked.KITCHEN,
         "cook every pizza",
         {
-            Answer.STARTED: Step.AWAIT_COOK,
             Answer.COOKED: Step.AWAIT_DELIVERY,
+            Answer.STARTED: Step.AWAIT_COOK,
             Answer.ON_ITS_WAY: Step.AWAIT_DELIVERY,
             Answer.DELIVERED: None,
             Answer.REJECTED: Step.REFUND,
@@ -141,8 +141,8 @@ SAGA: Final[Mapping[Step, Stage]] = {
         Asked.KITCHEN,
         "bring it to the guest",
         {
-            Answer.ON_ITS_WAY: Step.AWAIT_DELIVERY,
             Answer.DELIVERED: None,
+            Answer.ON_ITS_WAY: Step.AWAIT_DELIVERY,
             Answer.KEPT: Step.AWAIT_DELIVERY,
         },
     ),

@@ -42,17 +42,10 @@ def begin(order: Order, at: Moment, *, heard_out: bool) -> Step | None:
         return None
     if order.step in CALLS:
         order.hold(order.step, at.now + at.policy.lease, order.attempts)
-        order.noted.append(
-            Note(
-                at.now,
-                "saga.taken_up",
-                {
-                    "step": order.step,
-                    "failed_before": order.attempts,
-                    "lease_until": order.due_at.isoformat(),
-                },
-            )
-        )
+        lease_until = (at.now + at.policy.lease).isoformat()
+        detail = {"step": order.step, "failed_before": order.attempts, "lease_until": lease_until}
+        # Nobody's request leads here: it goes on in the trace of the one that placed the order.
+        order.noted.append(Note(at.now, "saga.taken_up", detail, traceparent=order.traceparent))
     elif order.step is Step.AWAIT_SCHEDULE:
         early = _wait(order, at) > timedelta()
         hear(order, News(Answer.TOO_EARLY if early else Answer.TIME_HAS_COME), at)

@@ -69,7 +69,7 @@ def orders_router(service: OrderService, limits: Limits) -> APIRouter:
         responses=problems(
             _400="The body is not JSON.",
             _409="The key belongs to another order, or its first request is still running (Retry-After).",
-            _429="Too many orders in a minute; see RateLimit and Retry-After.",
+            _429="Too many orders of yours, or in the kitchen; see RateLimit and Retry-After.",
             _503="No menu to price by, or no database; see Retry-After.",
         ),
     )

@@ -1,5 +1,7 @@
 """Who is let in: a bounded number of open orders, an honest estimate, and times that can be kept."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from pizzeria_contracts.payloads import Priority
@@ -27,8 +29,11 @@ class Admission:
         self._most = most
         self._ahead = ahead
 
-    async def __call__(self, pizzas: int, priority: Priority, scheduled_for: datetime | None) -> datetime:
-        """When the order will be ready. At most one query, for many callers together.
+    @asynccontextmanager
+    async def __call__(
+        self, pizzas: int, priority: Priority, scheduled_for: datetime | None
+    ) -> AsyncIterator[datetime]:
+        """`async with admission(...) as ready_at:` write the order. At most one query, for many together.
 
         An order whose time is so far ahead that the kitchen need not begin yet is not held back by what it
         has to do now, but by what is scheduled around that time.
@@ -41,10 +46,11 @@ class Admission:
         if scheduled_for is not None and scheduled_for > ready_at:
             if await self._load.scheduled_around(scheduled_for) >= self._most:
                 raise Unorderable([Fault("/scheduled_for", "All is taken around this time; choose another.")])
-            return scheduled_for
+            yield scheduled_for
+            return
         check_room(priority, backlog, pace, self._most)
-        self._load.add(pizzas)
-        return ready_at
+        with self._load.adding(pizzas):
+            yield ready_at
 
     def faults_of_time(self, scheduled_for: datetime | None) -> list[Fault]:
         """What is wrong with a time that a guest wishes for."""

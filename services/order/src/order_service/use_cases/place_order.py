@@ -130,34 +130,34 @@ class PlaceOrder:
     async def _place(self, wanted: NewOrder, key: RequestKey | None) -> Placed:
         items = await self._priced(wanted)
         pizzas = sum(item.quantity for item in items)
-        ready_at = await self._admission(pizzas, wanted.priority, wanted.scheduled_for)
-        now = self._clock.now()
-        order = place(
-            order_id=new_id(),
-            customer_id=wanted.customer_id,
-            items=items,
-            payment_token=wanted.payment_token,
-            priority=wanted.priority,
-            scheduled_for=wanted.scheduled_for,
-            delivery_address=wanted.delivery_address,
-            notes=wanted.notes,
-            traceparent=current_traceparent(),
-            now=now,
-            charge_due_at=now + self._policy.lease,
-            estimated_ready_at=ready_at,
-        )
-        body = self._render(order)
-        answer = None
-        if key is not None:
-            answer = StoredAnswer(
+        async with self._admission(pizzas, wanted.priority, wanted.scheduled_for) as ready_at:
+            now = self._clock.now()
+            order = place(
+                order_id=new_id(),
                 customer_id=wanted.customer_id,
-                key=key.key,
-                fingerprint=key.fingerprint,
-                order_id=order.id,
-                body=body,
-                expires_at=now + self._keep,
+                items=items,
+                payment_token=wanted.payment_token,
+                priority=wanted.priority,
+                scheduled_for=wanted.scheduled_for,
+                delivery_address=wanted.delivery_address,
+                notes=wanted.notes,
+                traceparent=current_traceparent(),
+                now=now,
+                charge_due_at=now + self._policy.lease,
+                estimated_ready_at=ready_at,
             )
-        await self._orders.add(order, answer, wanted.cart_id)
+            body = self._render(order)
+            answer = None
+            if key is not None:
+                answer = StoredAnswer(
+                    customer_id=wanted.customer_id,
+                    key=key.key,
+                    fingerprint=key.fingerprint,
+                    order_id=order.id,
+                    body=body,
+                    expires_at=now + self._keep,
+                )
+            await self._orders.add(order, answer, wanted.cart_id)
         return Placed(order.id, body, replayed=False)
 
     async def _priced(self, wanted: NewOrder) -> tuple[OrderedItem, ...]:

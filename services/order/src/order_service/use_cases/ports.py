@@ -1,6 +1,7 @@
 """What the use cases need of the world; the adapters provide it, the composition root plugs it in."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -65,8 +66,8 @@ class KitchenLoad(Protocol):
         """What is open, at most a quarter of a second old, with all that this process has added since."""
         ...
 
-    def add(self, pizzas: int) -> None:
-        """An order more is open; whoever asks for the backlog from now on sees it."""
+    def adding(self, pizzas: int) -> AbstractContextManager[None]:
+        """An order more is being written: from now on it is in the backlog, unless that fails."""
         ...
 
     def lead(self, order: Order) -> timedelta:

@@ -1,0 +1,46 @@
+"""Forks order services from one process that has imported everything: starting one costs no imports.
+
+Lines on stdin, answers on stdout, both JSON: {"start": environment} → {"pid": n};
+{"wait": pid} → {"code": exit code as subprocess gives it, or null while it runs}. Ends with its stdin.
+"""
+
+import json
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+from services.order.tests.faults import dying_service
+
+
+def main() -> None:
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "start" in asked:
+            answer: dict[str, int | None] = {"pid": os.fork() or _live(asked["start"])}
+        else:
+            pid, status = os.waitpid(asked["wait"], os.WNOHANG)
+            answer = {"code": os.waitstatus_to_exitcode(status) if pid else None}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _live(environment: dict[str, str]) -> NoReturn:
+    code = 0
+    try:
+        os.environ.clear()
+        os.environ.update(environment)
+        silence = os.open(os.devnull, os.O_RDWR)
+        os.dup2(silence, 0)
+        os.dup2(silence, 1)
+        dying_service.main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:  # noqa: BLE001  the child ends here whatever happens
+        traceback.print_exc()
+        code = 1
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
