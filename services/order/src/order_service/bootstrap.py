@@ -112,7 +112,10 @@ def create_order_app(
         menu=menu,
         provider=provider,
         admission=Admission(
-            load=load, clock=clock, most=settings.max_open_orders, ahead=timedelta(days=settings.schedule_days)
+            load=load,
+            clock=clock,
+            most=settings.max_open_orders,
+            ahead=timedelta(days=settings.schedule_days),
         ),
         clock=clock,
         policy=policy,

@@ -24,7 +24,7 @@ from order_service.domain.errors import ProviderUnavailable
 from order_service.domain.news import Moment, News, Settlement
 from order_service.domain.notices import Notice
 from order_service.domain.order import Order
-from order_service.domain.records import Due, StoredAnswer
+from order_service.domain.records import Due
 from order_service.domain.saga import Answer, Step
 from order_service.settings import OrderSettings
 from order_service.use_cases.cart_ports import FoundCart, Owner
@@ -32,6 +32,7 @@ from order_service.use_cases.ports import PaymentProvider
 from pizzeria_chassis.serve import serve
 from pizzeria_chassis.settings import load_settings
 from pizzeria_chassis.transaction import Transaction
+from pizzeria_contracts.events import OrderPlaced
 from sqlalchemy import event
 
 _hear = steps.hear
@@ -55,10 +56,10 @@ def hear(order: Order, news: News, at: Moment) -> bool:
 
 
 class DeadlyOrders(SqlOrders):
-    async def add(self, order: Order, answer: StoredAnswer | None, cart_id: str | None) -> None:
-        die_at("commit:placed:before")
-        await super().add(order, answer, cart_id)
-        die_at("commit:placed:after")
+    async def _publish(self, tx: Transaction, order: Order) -> None:
+        await super()._publish(tx, order)
+        if any(isinstance(said, OrderPlaced) for said in order.happened):
+            _die_around_commit(tx, "placed")
 
     async def change_in(self, tx: Transaction, order_id: str, change: Callable[[Order], None]) -> Order:
         rows: list[str] = []
@@ -71,10 +72,14 @@ class DeadlyOrders(SqlOrders):
 
         order = await super().change_in(tx, order_id, noted)
         if rows[-1]:
-            session = tx.session.sync_session
-            event.listen(session, "before_commit", lambda _: die_at(f"commit:{rows[-1]}:before"))
-            event.listen(session, "after_commit", lambda _: die_at(f"commit:{rows[-1]}:after"))
+            _die_around_commit(tx, rows[-1])
         return order
+
+
+def _die_around_commit(tx: Transaction, what: str) -> None:
+    session = tx.session.sync_session
+    event.listen(session, "before_commit", lambda _: die_at(f"commit:{what}:before"))
+    event.listen(session, "after_commit", lambda _: die_at(f"commit:{what}:after"))
 
 
 class DeadlyProvider:
@@ -107,6 +112,7 @@ class DeadlyProvider:
         if os.environ.get("LOSE") == step and step not in _lost:
             _lost.add(step)
             raise ProviderUnavailable("The call was lost on its way.")
+
 
 _forget = RedisCarts.forget
 
