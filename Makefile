@@ -15,7 +15,7 @@ sources = $(wildcard libs/*/src services/*/src tools/*/src)
 space := $(subst ,, )
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports claims soak wheel bench bench-queues timing lock clean environment environment-dev environment-bench
+.PHONY: help demo test lint types imports claims soak mutations wheel bench bench-queues timing lock clean environment environment-dev environment-bench
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ test: environment-dev  ## all tests but the long ones
 
 soak: environment-dev  ## the long fault runs; SOAK_SECONDS=120 says how long each
 	@$(VENV)/python -m pytest -m soak $(ARGS)
+
+mutations: environment-dev  ## take away one protection at a time and see its test go red; ARGS="relay", "--few"
+	@$(VENV)/python tools/mutate.py $(ARGS)
 
 lint: environment-dev  ## style and format
 	@$(VENV)/ruff check .

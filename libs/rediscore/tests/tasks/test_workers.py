@@ -12,9 +12,11 @@ from subprocess import PIPE, Popen, run
 
 import pytest
 from rediscore.client import RedisConnections
+from rediscore.keys import KeySpace
 from rediscore.queue import Done
+from rediscore.settings import RedisSettings
 from rediscore.tasks import Tasks, Worker
-from rediscore.testing import eventually
+from rediscore.testing import ServerUnderTest, eventually
 
 pytestmark = pytest.mark.proves("R17")
 
@@ -226,3 +228,36 @@ async def test_a_worker_lives_through_an_outage(
         return (stats.ready, stats.leased, stats.dead) == (0, 0, 0)
 
     await eventually(at_rest, within=10)
+
+
+async def test_what_has_ended_while_redis_was_away_is_not_run_again(
+    disposable_server: ServerUnderTest, key_prefix: str
+) -> None:
+    connections = RedisConnections(RedisSettings.from_url(disposable_server.url, retries=0))
+    tasks = Tasks(connections, "jobs", keys=KeySpace(key_prefix), lease=timedelta(minutes=1))
+    begun, end = asyncio.Event(), asyncio.Event()
+    runs: list[str] = []
+
+    @tasks.task(keep_result=True)
+    async def work() -> str:
+        begun.set()
+        await end.wait()
+        runs.append("run")
+        return "done"
+
+    call = await work.delay()
+    worker = Worker(tasks)
+    running = asyncio.create_task(worker.run())
+    await asyncio.wait_for(begun.wait(), 10)
+    disposable_server.stop()
+    end.set()
+    await eventually(lambda: bool(runs))
+    await asyncio.sleep(0.1)  # the acknowledgement is tried, in vain
+    disposable_server.start()
+    # Long before its lease would run out.
+    assert await call.result(timeout=timedelta(seconds=20)) == "done"
+    worker.stop()
+    await running
+    assert (len(runs), (await tasks.queue.stats()).leased) == (1, 0)
+    await tasks.aclose()
+    await connections.aclose()
