@@ -1,6 +1,7 @@
 """Forks order services from one process that has imported everything: starting one costs no imports.
 
 Lines on stdin, answers on stdout, both JSON: {"start": environment} → {"pid": n};
+An environment with LOG_TO names the file that the service writes to, which otherwise writes to nowhere.
 {"wait": pid} → {"code": exit code as subprocess gives it, or null while it runs}. Ends with its stdin.
 """
 
@@ -33,6 +34,10 @@ def _live(environment: dict[str, str]) -> NoReturn:
         silence = os.open(os.devnull, os.O_RDWR)
         os.dup2(silence, 0)
         os.dup2(silence, 1)
+        if log := os.environ.get("LOG_TO"):
+            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(file, 1)
+            os.dup2(file, 2)
         dying_service.main()
     except SystemExit as end:
         code = int(end.code or 0)

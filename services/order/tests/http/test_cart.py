@@ -1,6 +1,8 @@
 """A cart: filled, priced, ordered once, at the prices that were shown."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -164,6 +166,33 @@ async def test_a_cart_checked_out_twice_at_once_is_one_order(house: House) -> No
         answers = await asyncio.gather(here.check_out(key=f"a-{n}"), there.check_out(key=f"b-{n}"))
         assert sorted(answer.status_code for answer in answers) == [201, 409], [a.text for a in answers]
     assert house.rows("SELECT count(*) FROM orders") == [(4,)]
+
+
+@pytest.mark.proves("P2")
+async def test_nothing_can_be_put_into_a_cart_that_is_being_checked_out(house: House) -> None:
+    here = await house.guest(await house.open(menu_fresh_seconds=60))
+    there = Guest.of(await house.open(menu_fresh_seconds=60), here)
+    await here.add()
+    await there.cart()
+    path = house.database_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None)) as lock:
+        lock.execute("BEGIN IMMEDIATE")  # the checkout waits for its transaction, and holds the cart
+        checking_out = asyncio.create_task(here.check_out())
+        line = {"pizza_id": "margherita", "size": "small"}
+        redis: Any = house.kitchen.connections.commands
+
+        async def held() -> bool:
+            (key,) = [key async for key in redis.scan_iter("*:record:*")]
+            return await redis.hget(key, "held_until") != b"null"
+
+        await eventually(held, within=3, every=0.02)
+        refused = await there.post("/cart/items", json=line)
+        lock.execute("ROLLBACK")
+    assert refused.status_code == 409
+    assert refused.json()["type"] == "/problems/request-in-progress"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (await checking_out).json()["total"] == eur("12.99")
+    assert (await there.post("/cart/items", json=line)).json()["total"] == eur("10.39")
 
 
 @pytest.mark.proves("P2")

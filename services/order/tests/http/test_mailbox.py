@@ -8,7 +8,10 @@ import pytest
 from order_service.domain.notices import SUBJECTS, Notice
 from order_service.domain.states import Status
 from pizzeria_contracts.events import TicketRejected
+from rediscore.keys import KeySpace
 from rediscore.settings import RedisSettings
+from rediscore.tasks import Tasks
+from rediscore.tasks.message import Message
 from rediscore.testing import eventually
 from rediscore.testing.proxy import FaultProxy
 
@@ -125,19 +128,27 @@ async def test_what_redis_never_got_or_lost_arrives_from_sql(house: House, fault
 
 @pytest.mark.proves("P14", "R17")
 async def test_a_notice_that_cannot_be_written_is_a_dead_letter_and_holds_up_no_other(house: House) -> None:
-    http = await house.open(notice_patience_seconds=0.2, notice_retry_seconds=0.01)
+    http = await house.open(notice_retry_seconds=0.01, **FAST_ROAD_ALONE)
     guest = await house.guest(http)
-    first = await guest.placed("tok_declined")
-    await letters(guest, ["payment_declined"])
+    poisonous, other = [await guest.placed("tok_declined") for _ in range(2)]
+    await letters(guest, ["payment_declined"] * 2)
     path = house.database_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as connection, connection:
-        # It is to be told once more, and what is to be told cannot be read.
-        connection.execute("UPDATE orders SET items = '[{}]' WHERE id = ?", (first,))
+        # Both are to be told once more, and what one of them is to be told cannot be read.
+        connection.execute("UPDATE orders SET items = '[{}]' WHERE id = ?", (poisonous,))
         then = "2026-01-01 00:00:00"
-        due = (first, "cancelled", "letter", then, then)
-        connection.execute("INSERT INTO notices_due VALUES (?, ?, ?, ?, ?)", due)
-    await guest.placed("tok_declined")
-    await letters(guest, ["payment_declined"] * 2)
+        due = [
+            (order_id, "ready", f"letter-of-{order_id}"[:36], then, then) for order_id in (poisonous, other)
+        ]
+        connection.executemany("INSERT INTO notices_due VALUES (?, ?, ?, ?, ?)", due)
+    queue = Tasks(house.kitchen.connections, "tasks", keys=KeySpace("order")).queue
+    batch = [[poisonous, "ready"], [other, "ready"]]
+    await queue.add("both", Message("notices", [batch], {}).encode(), priority="standard")
+
+    async def arrived() -> bool:
+        return house.rows("SELECT order_id FROM mailbox WHERE kind = 'ready'") == [(other,)]
+
+    await eventually(arrived, within=10, every=0.05)
 
     async def dead() -> list[dict[str, Any]]:
         answer = await http.get("/ops/tasks/calls?state=dead", headers=MANAGER)
@@ -146,8 +157,33 @@ async def test_a_notice_that_cannot_be_written_is_a_dead_letter_and_holds_up_no_
         return calls
 
     (letter,) = await eventually(dead, within=20, every=0.1)
-    assert letter["id"] == f"notice:{first}:cancelled"
-    assert house.rows("SELECT kind FROM notices_due") == [("cancelled",)]
+    assert letter["id"] == f"notice:{poisonous}:ready"
+    assert house.rows("SELECT order_id FROM notices_due") == [(poisonous,)]
+
+
+@pytest.mark.proves("P14")
+async def test_the_sweep_brings_no_dead_notice_back(house: House) -> None:
+    http = await house.open(notice_retry_seconds=0.01, notice_patience_seconds=0.1)
+    guest = await house.guest(http)
+    order_id = await guest.placed("tok_declined")
+    await letters(guest, ["payment_declined"])
+    path = house.database_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE orders SET items = '[{}]'")
+        then = "2026-01-01 00:00:00"
+        connection.execute(
+            "INSERT INTO notices_due VALUES (?, ?, ?, ?, ?)", (order_id, "ready", "letter", then, then)
+        )
+
+    async def dead() -> bool:
+        calls = (await http.get("/ops/tasks/calls?state=dead", headers=MANAGER)).json()["items"]
+        return [call["id"] for call in calls] == [f"notice:{order_id}:ready"]
+
+    await eventually(dead, within=20, every=0.1)
+    sent = "SELECT sent_at FROM notices_due"
+    before = house.rows(sent)
+    await eventually(lambda: house.rows(sent) != before, within=10)  # swept once more
+    assert await dead()
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.PENDING])
