@@ -72,6 +72,9 @@ async def test_another_guests_order_is_not_there(pizzeria: Pizzeria) -> None:
 
 ROLES = {
     ("order", "GET", "/orders"): ["guest", "manager"],
+    ("order", "GET", "/cart"): ["guest"],
+    ("order", "GET", "/me/mailbox"): ["guest"],
+    ("order", "DELETE", "/me"): ["guest"],
     ("kitchen", "GET", "/queue"): ["cook", "manager"],
     ("kitchen", "GET", "/stations"): ["cook", "manager"],
     ("kitchen", "GET", "/inventory"): ["cook", "manager"],

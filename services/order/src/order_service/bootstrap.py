@@ -8,6 +8,7 @@ from pizzeria_chassis.auth import Principal
 from pizzeria_chassis.chassis import Chassis
 from pizzeria_chassis.feed import FeedClient
 from pizzeria_chassis.loops import PeriodicTask
+from pizzeria_chassis.pages import Page
 from pizzeria_contracts.streams import KITCHEN, ORDERS
 
 from order_service.adapters.guarded_provider import GuardedProvider
@@ -172,6 +173,7 @@ def create_order_app(
         PeriodicTask("housekeeping", HOUR, lambda: delete_expired(database)),
     ):
         chassis.add(component)
+    chassis.page(Page("mailbox", "Mailbox", "order_service"))
     limits = limits_of(chassis, settings)
     app = chassis.app(
         sessions_router(service, limits),

@@ -114,7 +114,7 @@ export async function api(path, options = {}) {
     throw new Problem(0, { title: "The service does not answer." });
   }
   if (answer.status === 401) keepToken(null);
-  const body = answer.headers.get("content-type")?.includes("json") ? await answer.json() : null;
+  const body = answer.status !== 204 && answer.headers.get("content-type")?.includes("json") ? await answer.json() : null;
   if (!answer.ok) throw new Problem(answer.status, body);
   return options.full ? { status: answer.status, headers: answer.headers, body } : body;
 }
