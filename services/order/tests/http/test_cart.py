@@ -183,7 +183,7 @@ async def test_nothing_can_be_put_into_a_cart_that_is_being_checked_out(house: H
 
         async def held() -> bool:
             (key,) = [key async for key in redis.scan_iter("*:record:*")]
-            return await redis.hget(key, "held_until") != b"null"
+            return bool(await redis.hget(key, "held_until") != b"null")
 
         await eventually(held, within=3, every=0.02)
         refused = await there.post("/cart/items", json=line)
