@@ -39,6 +39,7 @@ from order_service.entrypoints.menu import menu_router
 from order_service.entrypoints.notice_tasks import NoticeTasks
 from order_service.entrypoints.orders import orders_router
 from order_service.entrypoints.problems import install_refusals
+from order_service.entrypoints.refund_tasks import RefundTasks
 from order_service.entrypoints.sessions import sessions_router
 from order_service.entrypoints.views import render_order
 from order_service.settings import OrderSettings
@@ -143,14 +144,18 @@ def create_order_app(
         saga=saga,
     )
 
+    tasks = chassis.tasks()
+    refunds = RefundTasks(tasks, saga, sweep=settings.refund_sweep_seconds)
+
     def saved(order: Order) -> None:
         if order.in_hand:
             saga.take(order)
+        refunds.saved(order)
         hints.changed(order)
 
     orders.on_saved(saved)
     notices = NoticeTasks(
-        chassis.tasks(),
+        tasks,
         service.mailbox,
         patience=settings.notice_patience_seconds,
         retry_pause=settings.notice_retry_seconds,
@@ -167,6 +172,7 @@ def create_order_app(
         kitchen,
         hints,
         notices,
+        refunds,
         saga,
         PeriodicTask("saga", settings.saga_poll_seconds, saga.take_up_what_is_due),
         PeriodicTask("kitchen-deadlines", settings.saga_poll_seconds * 4, saga.check_deadlines),

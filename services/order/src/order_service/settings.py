@@ -30,6 +30,7 @@ class OrderSettings(ServiceSettings):
     cart_days: float = Field(default=7, gt=0)
     nobodys_cart_hours: float = Field(default=24, gt=0)
     notice_patience_seconds: float = Field(default=10, gt=0)
+    refund_sweep_seconds: float = Field(default=5, gt=0)
     notice_retry_seconds: float = Field(default=1, gt=0)
     idempotency_hours: float = Field(default=24, gt=0)
     order_rate_limit: int = Field(default=120, ge=1, le=1_000_000, description="per guest and minute")

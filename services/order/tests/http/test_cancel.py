@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from order_service.domain.errors import ProviderUnavailable
@@ -11,10 +12,14 @@ from order_service.use_cases.ports import PaymentProvider
 from pizzeria_contracts.events import (
     CancellationAccepted,
     CancellationRefused,
+    TicketRejected,
     TicketStarted,
 )
+from rediscore.settings import RedisSettings
+from rediscore.testing import eventually
+from rediscore.testing.proxy import FaultProxy
 
-from services.order.tests.harness import ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import MANAGER, ON_BOTH_DATABASES, Guest, House
 
 STARTED = TicketStarted(ticket_id="t-1", station_id="oven-1")
 
@@ -139,22 +144,60 @@ async def test_once_cooking_has_begun_it_is_too_late(house: House, guest: Guest)
     assert (await guest.look(order_id))["cancellation"] is None
 
 
-@ON_BOTH_DATABASES
-@pytest.mark.proves("P4", "I2")
-async def test_a_refund_that_fails_is_owed_visibly_and_paid_later(house: House) -> None:
-    roads = on_a_slow_road(house)
-    guest = await house.guest(await house.open())
-    roads[0].charges_pass.set()
+async def to_be_refunded(house: House, road: SlowRoad, guest: Guest) -> str:
+    """An order that the kitchen has let go, and whose refund fails five times."""
+    road.charges_pass.set()
     order_id = await guest.placed()
     await guest.until_status(order_id, "confirmed")
-    roads[0].refunds_fail = 5
+    road.refunds_fail = 5
     await guest.post(f"/orders/{order_id}/cancel")
     await house.kitchen.tell(order_id, CancellationAccepted())
+    return order_id
+
+
+@ON_BOTH_DATABASES
+@pytest.mark.proves("P4", "P14", "R17", "I2")
+async def test_a_refund_that_fails_is_owed_visibly_and_tried_again_by_tasks(house: House) -> None:
+    roads = on_a_slow_road(house)
+    guest = await house.guest(await house.open(refund_sweep_seconds=3600, payment_retry_seconds=0.2))
+    order_id = await to_be_refunded(house, roads[0], guest)
     owed = await guest.until_status(order_id, "cancelled")
-    assert owed["payment"]["status"] in ("refund_pending", "refunded")
+    assert owed["payment"]["status"] == "refund_pending"
+    seen = (await guest.http.get("/orders?payment=refund_pending", headers=MANAGER)).json()["items"]
+    assert [order["id"] for order in seen] == [order_id]
     order = await guest.until(order_id, lambda order: order["payment"]["status"] == "refunded")
     assert order["payment"]["refunded"] == order["total"]
     assert house.told(order_id)[-2:] == ["order.cancelled", "payment.refunded"]
+    assert house.movements(order_id) == [("captured", 2598), ("refunded", 2598)]
+
+    async def told() -> list[dict[str, Any]]:
+        letters: list[dict[str, Any]] = (await guest.get("/me/mailbox")).json()["items"]
+        return letters if len(letters) == 3 else []
+
+    refunded, cancelled, _ = await eventually(told, within=10)
+    assert (cancelled["kind"], cancelled["content"]["refund_pending"]) == ("cancelled", True)
+    assert (refunded["kind"], refunded["content"]["refunded"]["amount"]) == ("refunded", "25.98")
+
+
+@pytest.mark.proves("P4", "I2")
+async def test_a_refund_whose_task_redis_never_got_is_tried_again(
+    house: House, fault_proxy: FaultProxy
+) -> None:
+    roads = on_a_slow_road(house)
+    away = house.redis.model_copy(update={"host": "127.0.0.1", "port": fault_proxy.port})
+    through = RedisSettings.model_validate(away)
+    slow = {"refund_sweep_seconds": 0.2, "payment_retry_seconds": 1}
+    guest = await house.guest(await house.open(redis=through, **slow))
+    roads[0].charges_pass.set()
+    order_id = await guest.placed()
+    await guest.until_status(order_id, "confirmed")
+    roads[0].refunds_fail = 1
+    await house.kitchen.tell(order_id, TicketRejected(reason="out-of-stock"))
+    tried = "SELECT saga_attempts FROM orders WHERE saga_step = 'refund'"
+    await eventually(lambda: house.rows(tried) == [(1,)], within=10, every=0.01)
+    fault_proxy.cut()  # before the task's time
+    order = await guest.until(order_id, lambda order: order["payment"]["status"] == "refunded")
+    assert order["status"] == "cancelled"
     assert house.movements(order_id) == [("captured", 2598), ("refunded", 2598)]
 
 

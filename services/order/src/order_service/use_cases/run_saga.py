@@ -19,7 +19,7 @@ from order_service.domain import steps
 from order_service.domain.errors import ProviderNotAsked, ProviderUnavailable
 from order_service.domain.news import Moment, News, Policy
 from order_service.domain.order import Order
-from order_service.domain.saga import CALLS, Answer, Step
+from order_service.domain.saga import Answer, Step
 from order_service.use_cases.ports import Kitchen, KitchenLoad, Orders, PaymentProvider
 
 _log = structlog.get_logger(__name__)
@@ -73,8 +73,18 @@ class Saga:
         return Moment(self._clock.now(), self._policy, self._load.lead(order))
 
     async def take_up_what_is_due(self) -> bool:
-        """Take up the steps that are held by nobody. True when there may be more."""
-        return await self._begin_due([*CALLS, Step.AWAIT_SCHEDULE])
+        """Take up the steps that are held by nobody, except refunds. True when there may be more."""
+        return await self._begin_due([Step.CHARGE, Step.LOOKUP, Step.AWAIT_SCHEDULE])
+
+    async def take_up_refunds(self) -> bool:
+        """Take up the refunds that are held by nobody. Tasks do that one by one, in time (ADR 0057); this is
+        for those that got lost. True when there may be more."""
+        return await self._begin_due([Step.REFUND])
+
+    async def take_up_refund(self, order_id: str) -> None:
+        """Try this order's refund if it is due and held by nobody; return when it has been tried."""
+        await self._begin([order_id], [Step.REFUND])
+        await self.settled(order_id)
 
     async def check_deadlines(self) -> bool:
         """Call off what the kitchen did not answer in time. True when there may be more."""
@@ -82,6 +92,10 @@ class Saga:
 
     async def _begin_due(self, wanted: Sequence[Step]) -> bool:
         due = await self._orders.due(self._clock.now(), wanted, BATCH)
+        await self._begin(due, wanted)
+        return len(due) == BATCH
+
+    async def _begin(self, due: Sequence[str], wanted: Sequence[Step]) -> None:
         heard_out = bool(due) and Step.AWAIT_KITCHEN in wanted and await self._kitchen.heard_out()
 
         def begin(order: Order) -> None:
@@ -91,7 +105,6 @@ class Saga:
         for order_id in due:
             # The step taken up comes back through `take` after the commit.
             await self._orders.change(order_id, begin)
-        return len(due) == BATCH
 
     async def start(self) -> None:
         self._stopping = False
