@@ -62,7 +62,12 @@ def cart_router(service: OrderService, limits: Limits) -> APIRouter:
     gone = problems(_404="No such line; or the cart of that Cart-Token is gone.")
     busy = problems(_409="The cart is being checked out (Retry-After), or it is full.")
 
-    @router.post("/carts", status_code=201, dependencies=[limits.sessions])
+    @router.post(
+        "/carts",
+        status_code=201,
+        dependencies=[limits.sessions],
+        responses=problems(_429="Too many new sessions and carts from your address; see Retry-After."),
+    )
     async def begin() -> CartTokenView:
         """An empty cart for somebody who has not signed in. The token is shown this once."""
         return CartTokenView(cart_token=await service.cart.begin())

@@ -22,12 +22,13 @@ Bearer = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer(auto_error=F
 def sessions_router(service: OrderService, limits: Limits) -> APIRouter:
     router = APIRouter(tags=["sessions"])
     refusals = problems(_401="Unknown token.", _403="Wrong role.")
+    too_many = problems(_429="Too many new sessions from your address; see RateLimit and Retry-After.")
 
     @router.post(
         "/sessions",
         status_code=201,
         dependencies=[limits.sessions],
-        responses=problems(_429="Too many new sessions from your address; see RateLimit and Retry-After."),
+        responses=too_many,
     )
     async def sign_in(body: SignIn, cart_token: CartToken = None) -> SessionView:
         """Sign in as a new guest, who takes over the cart of a Cart-Token. The token is shown this once."""
@@ -43,7 +44,9 @@ def sessions_router(service: OrderService, limits: Limits) -> APIRouter:
         """Swap your token for a new one; the old one is dead at once."""
         return SessionView.model_validate(vars(await service.sessions.rotate(bearer.credentials)))
 
-    @router.post("/me/sessions", status_code=201, dependencies=[limits.sessions], responses=refusals)
+    @router.post(
+        "/me/sessions", status_code=201, dependencies=[limits.sessions], responses=refusals | too_many
+    )
     async def sign_in_elsewhere(guest: Guest) -> SessionView:
         """A token of yours for another device. The oldest of more than 20 sessions ends."""
         return SessionView.model_validate(vars(await service.sessions.open_another(guest.id)))
