@@ -64,10 +64,23 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
     schemas["Problem"] = _PROBLEM_SCHEMA
     for operations in document.get("paths", {}).values():
         for operation in operations.values():
-            responses = operation.get("responses", {})
+            responses = operation.setdefault("responses", {})
+            refusals = _refusals_of(operation)
             if "422" in responses:
-                responses["422"] = {
-                    "description": "Invalid input; errors say where.",
-                    "content": _PROBLEM_CONTENT,
-                }
+                refusals["422"] = "Invalid input; errors say where."
+                del responses["422"]
+            for status, why in refusals.items():
+                responses.setdefault(status, {"description": why, "content": _PROBLEM_CONTENT})
     return document
+
+
+def _refusals_of(operation: dict[str, Any]) -> dict[str, str]:
+    """What the chassis may answer in place of the route."""
+    refusals = {}
+    if "requestBody" in operation:
+        refusals["400"] = "The body cannot be read."
+        refusals["413"] = "The body is too large."
+    if "security" in operation:
+        refusals["401"] = "No token, or an unknown one."
+        refusals["403"] = "Wrong role."
+    return refusals
