@@ -22,6 +22,7 @@ from pizzeria_contracts.streams import KITCHEN, ORDERS
 from order_service.use_cases.cancel_order import CancelOrder
 from order_service.use_cases.cart import KeepCart
 from order_service.use_cases.check_out import CheckOut
+from order_service.use_cases.journey import ReadJourney
 from order_service.use_cases.kitchen_news import KitchenNews
 from order_service.use_cases.mailbox import KeepMailbox
 from order_service.use_cases.place_order import PlaceOrder
@@ -59,6 +60,7 @@ class OrderService:
     cancel_order: CancelOrder
     # queries
     orders: ReadOrders
+    journey: ReadJourney
     mailbox: KeepMailbox
     menu: MenuSource
     # what others tell

@@ -11,6 +11,7 @@ from pizzeria_chassis.loops import PeriodicTask
 from pizzeria_chassis.pages import Page
 from pizzeria_contracts.streams import KITCHEN, ORDERS
 
+from order_service.adapters.dead_letters import DeadLetters
 from order_service.adapters.guarded_provider import GuardedProvider
 from order_service.adapters.housekeeping import delete_expired
 from order_service.adapters.kitchen_client import KitchenClient
@@ -21,6 +22,7 @@ from order_service.adapters.menu_client import MenuClient
 from order_service.adapters.menu_hints import MenuHints
 from order_service.adapters.redis_carts import RedisCarts
 from order_service.adapters.redis_sessions import session_lane
+from order_service.adapters.order_watch import OrderWatch
 from order_service.adapters.sandbox_provider import SandboxProvider
 from order_service.adapters.sql_cart_ids import SqlCartIds
 from order_service.adapters.sql_customers import SqlCustomers
@@ -47,6 +49,7 @@ from order_service.use_cases.admission import Admission
 from order_service.use_cases.cancel_order import CancelOrder
 from order_service.use_cases.cart import KeepCart
 from order_service.use_cases.check_out import CheckOut
+from order_service.use_cases.journey import ReadJourney
 from order_service.use_cases.kitchen_news import KitchenNews
 from order_service.use_cases.mailbox import KeepMailbox
 from order_service.use_cases.place_order import PlaceOrder
@@ -77,7 +80,7 @@ def create_order_app(
         retriable_constraints=RACES,
     )
     clock, database, policy = chassis.clock, chassis.database, settings.policy
-    orders, hints = SqlOrders(database), LiveHints(chassis.live)
+    orders, hints, watch = SqlOrders(database), LiveHints(chassis.live), OrderWatch(chassis.live)
     sandbox = SandboxProvider(database, timeout=settings.payment_timeout_seconds)
     provider = GuardedProvider(around_provider(sandbox), clock=clock, metrics=chassis.metrics)
     menu = MenuClient(
@@ -130,6 +133,7 @@ def create_order_app(
         clock=clock,
         lifetimes=settings.lifetimes,
     )
+    look = ReadOrders(orders=orders)
     service = OrderService(
         sessions=sessions,
         profile=Profile(profiles=SqlProfiles(database), carts=carts, sessions=sessions),
@@ -137,7 +141,15 @@ def create_order_app(
         check_out=CheckOut(store=carts, place_order=place_order, clock=clock),
         place_order=place_order,
         cancel_order=CancelOrder(orders=orders, saga=saga),
-        orders=ReadOrders(orders=orders),
+        orders=look,
+        journey=ReadJourney(
+            look=look,
+            orders=orders,
+            tickets=kitchen_client,
+            letters=DeadLetters(
+                chassis.connections, chassis.redis_breaker, partitions=settings.stream_partitions
+            ),
+        ),
         mailbox=KeepMailbox(mailbox=SqlMailbox(database), clock=clock),
         menu=menu,
         kitchen_news=KitchenNews(orders=orders, clock=clock, policy=policy),
@@ -152,6 +164,7 @@ def create_order_app(
             saga.take(order)
         refunds.saved(order)
         hints.changed(order)
+        watch.changed(order)
 
     orders.on_saved(saved)
     notices = NoticeTasks(
@@ -187,7 +200,7 @@ def create_order_app(
         cart_router(service, limits),
         menu_router(service),
         orders_router(service, limits),
-        live_router(service, chassis.live),
+        live_router(service, watch),
     )
     install_refusals(app)
     return app

@@ -1,5 +1,6 @@
 """`pizzeria order`: places an order as a new guest and follows it to its end."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,17 +59,19 @@ def place_and_follow(
 
 def _journey(guest: Service, order_id: str, say: Callable[[str], None]) -> Iterator[str]:
     """A line per event until the order has ended."""
-    seen = 0
+    seen: set[str] = set()
     began: datetime | None = None
     while True:
         # The status first: what led to it is in the journey that is read after it.
         status = _patiently(lambda: guest.call("GET", f"/orders/{order_id}"), say)["status"]
         steps = _patiently(lambda: guest.call("GET", f"/orders/{order_id}/journey"), say)["items"]
-        for step in steps[seen:]:
+        # What others tell comes with its own time, perhaps between lines that were seen before.
+        new = [step for step in steps if json.dumps(step) not in seen]
+        for step in new:
             at = datetime.fromisoformat(step["time"])
             began = began or at
             yield f"  +{(at - began).total_seconds():6.3f} s  {step['type'].removeprefix('pizzeria.')}"
-        seen = len(steps)
+        seen.update(map(json.dumps, new))
         if status in FINAL:
             return
         time.sleep(_LOOK_SECONDS)

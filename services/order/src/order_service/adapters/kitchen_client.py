@@ -1,6 +1,6 @@
 """What the kitchen answers to us: its pace, and what happened to the tickets of an order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from order_service.domain.errors import KitchenAway
 from order_service.domain.load import Pace
+from order_service.domain.records import JourneyEntry
 
 TIMEOUT = 1.0
 MOST_PAGES = 10
@@ -35,6 +36,12 @@ class TicketLine(BaseModel):
     failure: str | None
     trace_id: str | None
 
+    def entry(self) -> JourneyEntry:
+        detail = self.model_dump(mode="json", exclude={"time", "what", "trace_id"}, exclude_none=True)
+        return JourneyEntry(
+            self.time, f"kitchen.ticket.{self.what}", "/pizzeria/kitchen", self.trace_id, detail
+        )
+
 
 class HistoryPage(BaseModel):
     items: list[TicketLine]
@@ -56,8 +63,8 @@ class KitchenClient:
         told = await self._get(PaceTold, "/pace")
         return Pace(told.places, timedelta(seconds=told.cooking_seconds))
 
-    async def history(self, order_id: str) -> list[TicketLine]:
-        """What happened to the tickets of an order, at most 5000 lines. One call per 500."""
+    async def history(self, order_id: str) -> Sequence[JourneyEntry]:
+        """See `use_cases.ports.Tickets`; at most 5000 lines, one call per 500."""
         lines: list[TicketLine] = []
         after = "0"
         for _ in range(MOST_PAGES):
@@ -66,7 +73,7 @@ class KitchenClient:
             if page.next is None:
                 break
             after = page.next
-        return lines
+        return [line.entry() for line in lines]
 
     async def start(self) -> None:
         self._http = httpx.AsyncClient(

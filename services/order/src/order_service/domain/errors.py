@@ -121,6 +121,10 @@ class KitchenAway(OrderError):
     """The kitchen does not answer."""
 
 
+class LettersAway(OrderError):
+    """Dead letters cannot be read without Redis."""
+
+
 class MenuUnavailable(OrderError):
     """The menu service does not answer, and there is no copy of the menu that is young enough."""
 

@@ -2,73 +2,79 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from pizzeria_chassis.openapi import problems
-from pizzeria_contracts.channels import live_order
-from rediscore.pubsub import LiveChannels
 
+from order_service.adapters.order_watch import OrderWatch
 from order_service.app import OrderService
 from order_service.domain.order import Order
 from order_service.entrypoints.orders import UNKNOWN, OrderId, Reader, whose
 from order_service.entrypoints.views import render_order
 
-LOOK_AGAIN_SECONDS = 2.0
+HEARTBEAT_SECONDS = 5.0
+
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        max_length=100,
+        description="The id of the last event that you have seen; what has changed since then comes at once.",
+    ),
+]
 
 
-def live_router(service: OrderService, channels: LiveChannels) -> APIRouter:
+def live_router(service: OrderService, watch: OrderWatch) -> APIRouter:
     router = APIRouter(prefix="/orders", tags=["orders"])
 
     @router.get(
         "/{order_id}/live",
         response_class=StreamingResponse,
         responses={
-            200: {"content": {"text/event-stream": {}}, "description": "An event `order` for each change."},
+            200: {
+                "content": {"text/event-stream": {}},
+                "description": "An event `order` for each change, its id the order's version; `end` is the last.",
+            },
             **problems(_401="Unknown token.", _403="Wrong role.", _404=UNKNOWN),
         },
     )
-    async def live(reader: Reader, order_id: OrderId, request: Request) -> StreamingResponse:
-        """Follow an order until it ends. Hints make it prompt, looking again every 2 s makes it sure."""
+    async def live(
+        reader: Reader, order_id: OrderId, request: Request, last_event_id: LastEventId = None
+    ) -> StreamingResponse:
+        """Follow an order until it ends. Hints make it prompt, a look with each heartbeat makes it sure."""
         await service.orders.one(order_id, whose(reader))
-        events = _follow(service, channels, order_id, whose(reader), request.app.state.stopping)
-        return StreamingResponse(
-            events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
+        events = _follow(service, watch, order_id, whose(reader), last_event_id, request.app.state.stopping)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     return router
 
 
 async def _follow(
     service: OrderService,
-    channels: LiveChannels,
+    watch: OrderWatch,
     order_id: str,
     customer_id: str | None,
+    seen: str | None,
     stopping: asyncio.Event,
 ) -> AsyncIterator[str]:
-    hinted = asyncio.Event()
-
-    async def hear() -> None:
-        async for _ in channels.listen(live_order(order_id)):
-            hinted.set()
-
-    hearing = asyncio.create_task(hear(), name=f"live:{order_id}")
-    try:
-        shown = 0
+    async with watch.following(order_id) as changed:
+        yield "retry: 1000\n\n"
         while not stopping.is_set():
-            hinted.clear()
+            changed.clear()
             order = await service.orders.one(order_id, customer_id)
-            if order.version != shown:
-                shown = order.version
+            # An id is a version: whoever comes back with it gets what is newer, also from another replica.
+            if str(order.version) != seen:
+                seen = str(order.version)
                 yield _event(order)
             else:
                 yield ": still here\n\n"
             if order.ended:
+                yield "event: end\n\n"
                 return
-            await _either(hinted, stopping, LOOK_AGAIN_SECONDS)
-    finally:
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
+            await _either(changed, stopping, HEARTBEAT_SECONDS)
 
 
 def _event(order: Order) -> str:

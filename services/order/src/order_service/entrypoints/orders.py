@@ -102,9 +102,12 @@ def orders_router(service: OrderService, limits: Limits) -> APIRouter:
 
     @router.get("/{order_id}/journey", responses=problems(_404=UNKNOWN))
     async def journey(reader: Reader, order_id: OrderId) -> JourneyPage:
-        """All that happened to one order, in time order: events told and heard, retries."""
-        entries = await service.orders.journey(order_id, whose(reader))
-        return JourneyPage(items=tuple(map(JourneyLine.of, entries)), next=None)
+        """All that happened to one order, in time order: events, states, tries, leases, dead letters.
+
+        `missing` names who did not answer; then there may be more.
+        """
+        found = await service.journey(order_id, whose(reader))
+        return JourneyPage(items=tuple(map(JourneyLine.of, found.entries)), next=None, missing=found.missing)
 
     @router.post(
         "/{order_id}/cancel",

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
+from pizzeria_contracts.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from pizzeria_contracts.money import Money
 from pizzeria_contracts.payloads import Priority, Size
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from order_service.domain.order import Cancellation, Order, PaymentStatus
 from order_service.domain.records import Customer, JourneyEntry, Letter
@@ -119,16 +120,27 @@ class JourneyLine(_View):
     type: str
     source: str
     trace_id: str | None
+    state: Status | None = Field(description="The order's state after this, where it tells one.")
     detail: Mapping[str, object]
 
     @classmethod
     def of(cls, entry: JourneyEntry) -> "JourneyLine":
-        return cls.model_validate(vars(entry))
+        state = _STATES.get(entry.type, entry.detail.get("status"))
+        return cls.model_validate({**vars(entry), "state": state})
 
 
 class JourneyPage(_View):
     items: tuple[JourneyLine, ...]
     next: str | None
+    missing: tuple[str, ...] = ()
+
+
+# What the kitchen tells is noted with the state that it led to; what we tell says it by its type.
+_STATES = {
+    OrderPlaced.event_type: Status.PENDING,
+    OrderConfirmed.event_type: Status.CONFIRMED,
+    OrderCancelled.event_type: Status.CANCELLED,
+}
 
 
 def render_order(order: Order) -> str:

@@ -79,6 +79,18 @@ class KitchenLoad(Protocol):
         ...
 
 
+class Tickets(Protocol):
+    async def history(self, order_id: str) -> Sequence[JourneyEntry]:
+        """What happened to the tickets of an order. Raises KitchenAway."""
+        ...
+
+
+class Letters(Protocol):
+    async def about(self, order_id: str) -> Sequence[JourneyEntry]:
+        """Events about an order that some service gave up on. Raises LettersAway."""
+        ...
+
+
 class MenuSource(Protocol):
     async def current(self) -> Menu:
         """The menu to price by. Raises MenuUnavailable."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from order_service.domain.errors import UnknownOrder
 from order_service.domain.order import Order
-from order_service.domain.records import JourneyEntry, OrderFilter
+from order_service.domain.records import OrderFilter
 from order_service.use_cases.ports import Orders
 
 
@@ -23,8 +23,3 @@ class ReadOrders:
 
     async def some(self, wanted: OrderFilter) -> Sequence[Order]:
         return await self._orders.find(wanted)
-
-    async def journey(self, order_id: str, customer_id: str | None) -> Sequence[JourneyEntry]:
-        """Every event and retry of one order in time order. Raises UnknownOrder."""
-        await self.one(order_id, customer_id)
-        return await self._orders.journey(order_id)
