@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
 from pizzeria_chassis.ids import new_id
-from pizzeria_contracts.events import Payload, TicketAccepted, type_of
+from pizzeria_contracts.events import Payload, TicketAccepted, TicketCompleted, type_of
 from pizzeria_contracts.menu import Menu
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.client import RedisConnections
@@ -76,6 +77,7 @@ class KitchenStandIn:
         # Eight places, each a pizza in so many seconds; None: it does not tell.
         self.cooking_seconds: float | None = 1.0
         self.history: list[dict[str, Any]] = []
+        self.history_away = False
         self.app.get("/pace")(self._pace)
         self.app.get("/orders/{order_id}/history")(self._history)
 
@@ -88,6 +90,12 @@ class KitchenStandIn:
 
     async def accept(self, order_id: str) -> None:
         await self.tell(order_id, TicketAccepted(tickets=("t-1",), estimated_ready_at="2026-11-21T20:00:00Z"))
+
+    async def tell_nonsense(self, order_id: str) -> None:
+        """An event that breaks its contract: nobody can handle it."""
+        event = self._event(order_id, TicketCompleted(ticket_id="t-1", station_id="s", seconds=1))
+        self.told[-1] = broken = event.model_copy(update={"data": {"seconds": "many"}})
+        await self._publisher.publish(KITCHEN, [broken])
 
     async def repeat(self, events: Sequence[CloudEvent[Any]]) -> None:
         """The very same events once more, as after a relay's crash."""
@@ -121,4 +129,25 @@ class KitchenStandIn:
         return {"places": 8, "cooking_seconds": self.cooking_seconds}
 
     async def _history(self, order_id: str) -> dict[str, Any]:
+        if self.history_away:
+            raise HTTPException(503)
         return {"items": self.history, "next": None}
+
+
+def ticket_line(
+    what: str, station: str, *, seconds: float, attempt: int = 1, failure: str | None = None
+) -> dict[str, Any]:
+    """A line of the kitchen's history of tickets, so many seconds from now."""
+    time = datetime.now(UTC) + timedelta(seconds=seconds)
+    return {
+        "id": 1,
+        "ticket_id": "t-1",
+        "time": time.isoformat(),
+        "what": what,
+        "station_id": station,
+        "fencing_token": 7,
+        "lease_until": time.isoformat(),
+        "attempt": attempt,
+        "failure": failure,
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+    }

@@ -20,9 +20,9 @@ from order_service.adapters.kitchen_load import SqlKitchenLoad
 from order_service.adapters.live_hints import LiveHints
 from order_service.adapters.menu_client import MenuClient
 from order_service.adapters.menu_hints import MenuHints
+from order_service.adapters.order_watch import OrderWatch
 from order_service.adapters.redis_carts import RedisCarts
 from order_service.adapters.redis_sessions import session_lane
-from order_service.adapters.order_watch import OrderWatch
 from order_service.adapters.sandbox_provider import SandboxProvider
 from order_service.adapters.sql_cart_ids import SqlCartIds
 from order_service.adapters.sql_customers import SqlCustomers

@@ -18,7 +18,7 @@ class _Watched:
 
 
 class OrderWatch:
-    """Followers of one order share one listening, and all listenings of the process one connection."""
+    """See `use_cases.ports.Watch`. Followers of one order share one listening, and all listenings of the process one connection."""
 
     def __init__(self, channels: LiveChannels) -> None:
         self._channels = channels

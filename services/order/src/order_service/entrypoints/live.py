@@ -8,11 +8,11 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from pizzeria_chassis.openapi import problems
 
-from order_service.adapters.order_watch import OrderWatch
 from order_service.app import OrderService
 from order_service.domain.order import Order
 from order_service.entrypoints.orders import UNKNOWN, OrderId, Reader, whose
 from order_service.entrypoints.views import render_order
+from order_service.use_cases.ports import Watch
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -26,7 +26,7 @@ LastEventId = Annotated[
 ]
 
 
-def live_router(service: OrderService, watch: OrderWatch) -> APIRouter:
+def live_router(service: OrderService, watch: Watch) -> APIRouter:
     router = APIRouter(prefix="/orders", tags=["orders"])
 
     @router.get(
@@ -35,7 +35,7 @@ def live_router(service: OrderService, watch: OrderWatch) -> APIRouter:
         responses={
             200: {
                 "content": {"text/event-stream": {}},
-                "description": "An event `order` for each change, its id the order's version; `end` is the last.",
+                "description": "An event `order` for each change, its id the version; `end` is the last.",
             },
             **problems(_401="Unknown token.", _403="Wrong role.", _404=UNKNOWN),
         },
@@ -54,7 +54,7 @@ def live_router(service: OrderService, watch: OrderWatch) -> APIRouter:
 
 async def _follow(
     service: OrderService,
-    watch: OrderWatch,
+    watch: Watch,
     order_id: str,
     customer_id: str | None,
     seen: str | None,

@@ -1,7 +1,8 @@
 """What the use cases need of the world; the adapters provide it, the composition root plugs it in."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -88,6 +89,12 @@ class Tickets(Protocol):
 class Letters(Protocol):
     async def about(self, order_id: str) -> Sequence[JourneyEntry]:
         """Events about an order that some service gave up on. Raises LettersAway."""
+        ...
+
+
+class Watch(Protocol):
+    def following(self, order_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        """An event that is set whenever the order may have changed; the follower clears it."""
         ...
 
 
