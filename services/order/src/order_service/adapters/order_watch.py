@@ -18,7 +18,10 @@ class _Watched:
 
 
 class OrderWatch:
-    """See `use_cases.ports.Watch`. Followers of one order share one listening, and all listenings of the process one connection."""
+    """See `use_cases.ports.Watch`.
+
+    Followers of one order share one listening, and all listenings of the process one connection.
+    """
 
     def __init__(self, channels: LiveChannels) -> None:
         self._channels = channels
