@@ -35,7 +35,8 @@ def live_router(service: OrderService, watch: Watch) -> APIRouter:
         responses={
             200: {
                 "content": {"text/event-stream": {}},
-                "description": "An event `order` for each change, its id the version; `end` is the last.",
+                "description": "An event `order` for each change, its id the version. The last one ends the stream; "
+                "who comes back with its id gets the event `end`.",
             },
             **problems(_401="Unknown token.", _403="Wrong role.", _404=UNKNOWN),
         },
@@ -69,10 +70,11 @@ async def _follow(
             if str(order.version) != seen:
                 seen = str(order.version)
                 yield _event(order)
+            elif order.ended:
+                yield "event: end\n\n"  # there is nothing to come back for
             else:
                 yield ": still here\n\n"
             if order.ended:
-                yield "event: end\n\n"
                 return
             await _either(changed, stopping, HEARTBEAT_SECONDS)
 
