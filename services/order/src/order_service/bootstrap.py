@@ -194,6 +194,7 @@ def create_order_app(
         chassis.add(component)
     chassis.page(Page("mailbox", "Mailbox", "order_service"))
     limits = limits_of(chassis, settings)
+    chassis.page(Page("order", "Order", "order_service"))
     app = chassis.app(
         sessions_router(service, limits),
         me_router(service),
