@@ -35,8 +35,8 @@ def live_router(service: OrderService, watch: Watch) -> APIRouter:
         responses={
             200: {
                 "content": {"text/event-stream": {}},
-                "description": "An event `order` for each change, its id the version. The last one ends the stream; "
-                "who comes back with its id gets the event `end`.",
+                "description": "An event `order` for each change, its id the version; the last one ends it. "
+                "Who comes back with its id gets the event `end`.",
             },
             **problems(_401="Unknown token.", _403="Wrong role.", _404=UNKNOWN),
         },
