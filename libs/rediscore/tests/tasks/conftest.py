@@ -1,8 +1,12 @@
 """Tasks on keys of their own, and workers that end with the test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
@@ -11,6 +15,9 @@ from rediscore.keys import KeySpace
 from rediscore.tasks import Tasks, Worker
 
 Start = Callable[..., Worker]
+Spawn = Callable[[], Popen[bytes]]
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -35,3 +42,21 @@ async def start(tasks: Tasks) -> AsyncIterator[Start]:
         worker.stop()
     for _, run in running:
         await run
+
+
+@pytest.fixture
+def spawn(redis_url: str, key_prefix: str) -> Iterator[Spawn]:
+    """A worker of jobs.py as its own process, by the command that users run."""
+    processes: list[Popen[bytes]] = []
+
+    def made() -> Popen[bytes]:
+        command = [sys.executable, "-m", "rediscore.tasks", "worker", "jobs:make_tasks", "--grace", "5"]
+        environment = {**os.environ, "JOBS_REDIS_URL": redis_url, "JOBS_PREFIX": key_prefix}
+        process = Popen(command, cwd=HERE, env=environment, stderr=PIPE)
+        processes.append(process)
+        return process
+
+    yield made
+    for process in processes:
+        process.kill()
+        process.communicate()

@@ -4,18 +4,20 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from subprocess import PIPE, Popen, run
+from subprocess import Popen, run
 
 import pytest
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.queue import Done
 from rediscore.settings import RedisSettings
-from rediscore.tasks import Tasks, Worker
+from rediscore.tasks import Retry, Tasks, Worker
 from rediscore.testing import ServerUnderTest, eventually
 
 pytestmark = pytest.mark.proves("R17")
@@ -24,24 +26,6 @@ Start = Callable[..., Worker]
 Spawn = Callable[[], Popen[bytes]]
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture
-def spawn(redis_url: str, key_prefix: str) -> Iterator[Spawn]:
-    """A worker as its own process, by the command that users run."""
-    processes: list[Popen[bytes]] = []
-
-    def made() -> Popen[bytes]:
-        command = [sys.executable, "-m", "rediscore.tasks", "worker", "jobs:make_tasks", "--grace", "5"]
-        environment = {**os.environ, "JOBS_REDIS_URL": redis_url, "JOBS_PREFIX": key_prefix}
-        process = Popen(command, cwd=HERE, env=environment, stderr=PIPE)
-        processes.append(process)
-        return process
-
-    yield made
-    for process in processes:
-        process.kill()
-        process.communicate()
 
 
 async def effects(connections: RedisConnections, prefix: str, kind: str) -> list[str]:
@@ -77,6 +61,7 @@ async def test_killed_in_the_middle_it_runs_again_within_a_lease(
     assert not await call.cancel()
 
 
+@pytest.mark.proves("Q12")
 async def test_asked_to_stop_it_ends_what_it_has_begun(
     spawn: Spawn, connections: RedisConnections, key_prefix: str, tasks: Tasks
 ) -> None:
@@ -104,11 +89,12 @@ async def test_asked_to_stop_it_ends_what_it_has_begun(
         ("nowhere:tasks", "No module 'nowhere'"),
         ("jobs:nothing", "jobs has no nothing."),
         ("jobs:Path", "is no Tasks but a"),
+        ("jobs:make_tasks --concurrency=0", "needs concurrency >= 1"),
     ],
 )
 def test_a_wrong_reference_is_a_sentence(reference: str, sentence: str) -> None:
     said = run(
-        [sys.executable, "-m", "rediscore.tasks", "worker", reference],
+        [sys.executable, "-m", "rediscore.tasks", "worker", *reference.split()],
         cwd=HERE,
         env={**os.environ, "JOBS_REDIS_URL": "redis://127.0.0.1:1", "JOBS_PREFIX": "x"},
         capture_output=True,
@@ -120,6 +106,7 @@ def test_a_wrong_reference_is_a_sentence(reference: str, sentence: str) -> None:
     assert "Traceback" not in said.stderr
 
 
+@pytest.mark.proves("Q12")
 async def test_what_does_not_end_in_time_goes_back_at_once(tasks: Tasks) -> None:
     began = asyncio.Event()
 
@@ -137,6 +124,120 @@ async def test_what_does_not_end_in_time_goes_back_at_once(tasks: Tasks) -> None
 
     stats = await tasks.queue.stats()
     assert (stats.ready, stats.leased) == (1, 0)
+
+
+@pytest.mark.proves("Q12")
+async def test_what_was_fetched_ahead_is_there_for_others_as_soon_as_it_stops(tasks: Tasks) -> None:
+    began, end, order = asyncio.Event(), asyncio.Event(), list[int]()
+
+    @tasks.task()
+    async def work(number: int) -> None:
+        began.set()
+        await end.wait()
+        order.append(number)
+
+    worker = Worker(tasks, concurrency=1, prefetch=3, grace=timedelta(seconds=20))
+    running = asyncio.create_task(worker.run())
+    await work.delay_many([[number] for number in range(6)])
+    await began.wait()
+
+    async def taken() -> int:
+        return (await tasks.queue.stats()).leased
+
+    await eventually(lambda: _is(taken, 4))
+    worker.stop()
+    await eventually(lambda: _is(taken, 1))  # the one that runs, which has 20 s
+    end.set()
+    await running
+    assert order == [0]
+    assert (await tasks.queue.stats()).ready == 5
+
+
+async def _is(what: Callable[[], Awaitable[int]], wanted: int) -> bool:
+    return await what() == wanted
+
+
+async def test_fetching_ahead_changes_nothing_but_speed(tasks: Tasks, start: Start) -> None:
+    order: list[int] = []
+
+    @tasks.task()
+    async def work(number: int) -> None:
+        order.append(number)
+
+    await work.delay_many([[number] for number in range(300)])
+    start(concurrency=7, prefetch=50)
+
+    await eventually(lambda: order == list(range(300)))
+
+    async def at_rest() -> bool:
+        stats = await tasks.queue.stats()
+        return (stats.ready, stats.leased, stats.dead) == (0, 0, 0)
+
+    await eventually(at_rest)
+
+
+async def test_plain_functions_share_the_threads_of_the_worker(tasks: Tasks, start: Start) -> None:
+    lock, at_once, most = threading.Lock(), 0, 0
+
+    @tasks.task(keep_result=True)
+    def work() -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.05)
+        with lock:
+            at_once -= 1
+
+    start(concurrency=10, threads=2)
+    calls = await work.delay_many([[]] * 8)
+    for call in calls:
+        await call.result(timeout=timedelta(seconds=20))
+    assert most == 2
+
+
+async def test_each_attempt_has_its_own_time(tasks: Tasks, start: Start) -> None:
+    """One timer for all: what came later and has less time ends first, and nobody else with it."""
+    ended: list[str] = []
+
+    async def wait(name: str) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(name)
+
+    for name, seconds in (("long", 1.2), ("short", 0.2), ("middle", 0.6)):
+        tasks.task(name=name, timeout=timedelta(seconds=seconds), retry=Retry(max_attempts=1))(
+            partial(wait, name)
+        )
+    start()
+    for name in ("long", "short", "middle"):
+        await tasks.registered[name].apply_async()
+
+    await eventually(lambda: tasks.meter.counts["dead"] == 3)
+    assert ended == ["short", "middle", "long"]
+    for entry in await tasks.queue.peek(state="dead"):
+        assert entry.reason.startswith("TimeoutError: It took longer than")
+
+
+async def test_a_run_is_cancelled_long_before_its_lease_would_be_renewed(tasks: Tasks, start: Start) -> None:
+    patient = Tasks(tasks.connections, "patient", keys=tasks.keys, lease=timedelta(minutes=5))
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    @patient.task()
+    async def work() -> None:
+        began.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.set()
+
+    start(of=patient)
+    call = await work.delay()
+    await began.wait()
+    assert await call.cancel()
+    await asyncio.wait_for(ended.wait(), 20)
+    await patient.aclose()
 
 
 async def test_a_cancelled_worker_gives_back_what_it_has(tasks: Tasks) -> None:
@@ -158,6 +259,7 @@ async def test_a_cancelled_worker_gives_back_what_it_has(tasks: Tasks) -> None:
     assert (stats.ready, stats.leased) == (1, 0)
 
 
+@pytest.mark.proves("Q2")
 async def test_slow_work_keeps_its_lease(tasks: Tasks, start: Start) -> None:
     runs = 0
 
@@ -176,6 +278,7 @@ async def test_slow_work_keeps_its_lease(tasks: Tasks, start: Start) -> None:
     assert runs == 1
 
 
+@pytest.mark.proves("Q2")
 async def test_whose_lease_is_lost_is_cancelled_and_its_result_refused(
     tasks: Tasks, start: Start, connections: RedisConnections
 ) -> None:

@@ -17,7 +17,7 @@ from rediscore.metrics import Metrics, meter_of
 from rediscore.queue.entries import Claim, Done, NewEntry
 from rediscore.queue.leases import LeasePolicy, QueueLeases
 from rediscore.queue.marker import BLOCK_SECONDS, MarkerWatch
-from rediscore.queue.wire import AT_ONCE, claims_of, ends, ms
+from rediscore.queue.wire import AT_ONCE, arrivals, claims_of, ends, ms
 from rediscore.retry import TRANSIENT, Backoff, is_transient
 from rediscore.scripts import Argument
 
@@ -106,6 +106,21 @@ class PriorityQueue(QueueLeases):
         if added < 0:
             raise self._full()
         return added == 1
+
+    async def add_unique(self, entry: NewEntry, unique: str, *, lasts: timedelta) -> str:
+        """Put an entry in unless another one came under the same key within `lasts`, whatever became of it.
+
+        Returns: the id of the one that stands for both. Raises: QueueFull.
+        """
+        (reply,) = await self._run(
+            "add", self._capacity, ms(lasts), *arrivals([entry], self._start_of), unique=unique
+        )
+        if isinstance(reply, bytes):
+            return reply.decode()
+        if reply < 0:
+            raise self._full()
+        self._meter.counts["added"] += reply
+        return entry.entry_id
 
     async def add_many(self, entries: Sequence[NewEntry]) -> list[bool]:
         """As `add` for each in turn, 1000 in a round trip.
@@ -228,28 +243,21 @@ class PriorityQueue(QueueLeases):
         recovered: int = await self._run("recover", max(1, min(limit, AT_ONCE)))
         return recovered
 
-    async def remove(self, entry_id: str) -> bool:
+    async def remove(self, entry_id: str, *, result: bytes = b"") -> bool:
         """Take an entry out whatever its state; a worker that holds it gets StaleLease.
+
+        Args:
+            result: to be kept, for those who wait for one.
 
         Returns: whether this call did it.
         """
-        removed: int = await self._run("remove", entry_id, uuid4().hex)
+        removed: int = await self._run(
+            "remove", entry_id, uuid4().hex, *self._results, result, results_of=(entry_id, 0, result)
+        )
         return removed == 1
 
     async def _add(self, entries: Sequence[NewEntry]) -> list[int]:
-        arguments: list[Argument] = []
-        for entry in entries:
-            if not entry.entry_id:
-                raise ValueError("An entry needs an id.")
-            delay = 0 if entry.delay is None else ms(entry.delay)
-            arguments += (
-                entry.entry_id,
-                entry.payload,
-                entry.priority,
-                self._start_of(entry.priority),
-                delay,
-            )
-        added: list[int] = await self._run("add", self._capacity, *arguments)
+        added: list[int] = await self._run("add", self._capacity, 0, *arrivals(entries, self._start_of))
         self._meter.counts["added"] += added.count(1)
         return added
 

@@ -35,6 +35,7 @@ class QueueView:
         self._connections = connections
         self._keys = [keys.key("queue", key, tag=tag) for key in _KEYS]
         self._results_key = keys.key("queue", "result", tag=tag)
+        self._unique_key = keys.key("queue", "unique", tag=tag)
         self._limits = limits
         self._now_ms = now_ms
 
@@ -95,12 +96,16 @@ class QueueView:
             replies += await self._run(verb, *options, *part, results_of=results)
         return replies
 
-    async def _run(self, verb: str, *args: Argument, results_of: Sequence[Argument] = ()) -> Any:
-        """`results_of`: id, token, result of entries, whose result keys the script needs."""
+    async def _run(
+        self, verb: str, *args: Argument, results_of: Sequence[Argument] = (), unique: str = ""
+    ) -> Any:
+        """`results_of`: id, token, result of entries, whose result keys the script needs; as of `unique`."""
         script = Script.load("rediscore.queue", f"lua/{verb}.lua")
         now: Argument = self._now_ms() if self._now_ms is not None else ""
         keys = self._keys
         if results_of:
             with_result = zip(results_of[::3], results_of[2::3], strict=True)
             keys = keys + [f"{self._results_key}:{entry_id!s}" for entry_id, result in with_result if result]
+        if unique:
+            keys = [*keys, f"{self._unique_key}:{unique}"]
         return await script(self._connections, keys=keys, args=[now, *self._limits, *args], idempotent=True)

@@ -1,10 +1,10 @@
 """How the queue's verbs and answers travel."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from rediscore.queue.entries import Claim, Done, QueuedEntry, State
+from rediscore.queue.entries import Claim, Done, NewEntry, QueuedEntry, State
 from rediscore.scripts import Argument
 
 AT_ONCE: Final = 1000
@@ -21,6 +21,17 @@ def ms(duration: timedelta) -> int:
 def at(milliseconds: int) -> datetime:
     """A moment by the server's clock."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def arrivals(entries: Iterable[NewEntry], start_of: Callable[[str], int]) -> list[Argument]:
+    """Id, payload, class, its head start and delay of each. Raises: ValueError."""
+    arguments: list[Argument] = []
+    for entry in entries:
+        if not entry.entry_id:
+            raise ValueError("An entry needs an id.")
+        delay = 0 if entry.delay is None else ms(entry.delay)
+        arguments += (entry.entry_id, entry.payload, entry.priority, start_of(entry.priority), delay)
+    return arguments
 
 
 def pairs(claims: Iterable[Claim]) -> list[Argument]:

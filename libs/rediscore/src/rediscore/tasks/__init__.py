@@ -2,7 +2,7 @@
 
 from rediscore.tasks.app import Tasks
 from rediscore.tasks.attempt import CallContext, current_call
-from rediscore.tasks.errors import ResultTimeout, TaskDead, TaskError, TaskExpired
+from rediscore.tasks.errors import ResultTimeout, TaskCancelled, TaskDead, TaskError, TaskExpired
 from rediscore.tasks.handle import TaskHandle
 from rediscore.tasks.options import Retry
 from rediscore.tasks.periodic import Daily, Every, Schedule
@@ -17,6 +17,7 @@ __all__ = [
     "Retry",
     "Schedule",
     "Task",
+    "TaskCancelled",
     "TaskDead",
     "TaskError",
     "TaskExpired",

@@ -13,6 +13,7 @@ from rediscore.metrics import Metrics, meter_of
 from rediscore.pubsub import LiveChannels
 from rediscore.queue import PriorityQueue
 from rediscore.tasks.handle import TaskHandle
+from rediscore.tasks.message import failure
 from rediscore.tasks.options import Retry
 from rediscore.tasks.periodic import Every, Periodic, Schedule
 from rediscore.tasks.presence import Presence
@@ -95,6 +96,8 @@ class Tasks:
         timeout: timedelta = timedelta(minutes=1),
         keep_result: bool = False,
         every: timedelta | Schedule | None = None,
+        unique_for: timedelta | None = None,
+        unique_by: Callable[..., str] | None = None,
         show_arguments: bool = False,
     ) -> Callable[[Callable[P, Any]], Task[P, Any]]:
         """Declare a task: a coroutine function, or a plain one, which a worker runs in a thread.
@@ -107,17 +110,34 @@ class Tasks:
             keep_result: keep what it returns for `TaskHandle.result`.
             every: call it by itself so often, or by this schedule (`Daily`), without arguments, once for all
                 workers together.
+            unique_for: a call within this time after another is not put in: its handle is that of the
+                first, whatever became of that.
+            unique_by: what makes two calls the same, from their arguments; all of them unless given.
             show_arguments: operators may see them (`rediscore.tasks.fastapi`); not for personal data.
         """
+        if timeout <= timedelta(0):
+            raise ValueError("A task needs a timeout above 0.")
+        if unique_by is not None and unique_for is None:
+            raise ValueError("unique_by= needs unique_for=: for how long one call stands for the others.")
         if priority not in self.priorities:
             raise ValueError(f"No class {priority!r}: there are {', '.join(self.priorities)}.")
+
+        policy = Policy(
+            priority=priority,
+            retry=retry or Retry(),
+            timeout=timeout,
+            keep_result=keep_result,
+            show_arguments=show_arguments,
+            unique_for=unique_for,
+            unique_by=unique_by,
+        )
 
         def declare(function: Callable[P, Any]) -> Task[P, Any]:
             task: Task[P, Any] = Task(
                 self,
                 name or function.__name__,
                 function,
-                Policy(priority, retry or Retry(), timeout, keep_result, show_arguments),
+                policy,
             )
             if task.name in self.registered:
                 raise ValueError(f"There is a task {task.name!r} already; give one of them a name=.")
@@ -144,7 +164,7 @@ class Tasks:
 
         Returns: False when it is over already, or was never there. Two round trips.
         """
-        if not await self.queue.remove(task_id):
+        if not await self.queue.remove(task_id, result=failure("cancelled", "Somebody has cancelled it.")):
             return False
         await self.channels.notify(self.cancellations, {})
         return True

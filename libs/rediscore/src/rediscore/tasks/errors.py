@@ -15,5 +15,9 @@ class TaskExpired(TaskError):  # noqa: N818
     """Nobody took the task before it expired, so it was not run."""
 
 
+class TaskCancelled(TaskError):  # noqa: N818
+    """Somebody has cancelled the task; whether it had begun, and how far it came, is unknown."""
+
+
 class ResultTimeout(TaskError):  # noqa: N818
     """No result yet, or none any more: results are kept for a time, and only of tasks that ask for it."""

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from rediscore.tasks.errors import TaskDead, TaskError, TaskExpired
+from rediscore.tasks.errors import TaskCancelled, TaskDead, TaskError, TaskExpired
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +40,35 @@ def result_of(value: Any) -> bytes:
     return to_json({"value": value})
 
 
-def failure(kind: str, reason: str) -> bytes:
-    """An end without a result: `dead` or `expired`."""
+def failure(kind: Literal["dead", "expired", "cancelled"], reason: str) -> bytes:
+    """An end without a result."""
     return to_json({kind: reason})
 
 
+def is_dead(kept: bytes) -> bool:
+    """Whether this result says that the call is dead."""
+    return kept.startswith(b'{"dead":')
+
+
 def value_of(kept: bytes) -> Any:
-    """The value, as JSON has it. Raises: TaskDead, TaskExpired, TaskError for what cannot be read."""
+    """The value, as JSON has it.
+
+    Raises: TaskDead, TaskExpired, TaskCancelled; TaskError for what cannot be read.
+    """
     try:
         found = from_json(kept)
     except ValueError:
         found = None
     if not isinstance(found, dict):
         raise TaskError("What lies in the place of the result is none.")
-    if "dead" in found:
-        raise TaskDead(str(found["dead"]))
-    if "expired" in found:
-        raise TaskExpired(str(found["expired"]))
+    for kind, error in _ENDS.items():
+        if kind in found:
+            raise error(str(found[kind]))
     return found.get("value")
+
+
+_ENDS: Final[dict[str, type[TaskError]]] = {
+    "dead": TaskDead,
+    "expired": TaskExpired,
+    "cancelled": TaskCancelled,
+}

@@ -1,5 +1,6 @@
 """A function that can be called later, elsewhere."""
 
+import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 from uuid import uuid4
 
 from pydantic import ConfigDict, TypeAdapter, validate_call
+from pydantic_core import to_json
 
 from rediscore.metrics import meter_of
 from rediscore.queue import NewEntry
@@ -34,6 +36,8 @@ class Policy:
     timeout: timedelta
     keep_result: bool
     show_arguments: bool = False
+    unique_for: timedelta | None = None
+    unique_by: Callable[..., str] | None = None
 
 
 class Task(Generic[P, R]):
@@ -76,7 +80,7 @@ class Task(Generic[P, R]):
         task_id: str | None = None,
         expires: datetime | timedelta | None = None,
     ) -> TaskHandle[R]:
-        """Let a worker call it. One round trip.
+        """Let a worker call it. One round trip. For a unique task the handle may be that of an earlier call.
 
         Args:
             countdown: not before this has passed.
@@ -96,11 +100,15 @@ class Task(Generic[P, R]):
             priority=priority,
             task_id=task_id,
         )
-        await self.app.queue.add(entry.entry_id, entry.payload, priority=entry.priority, delay=entry.delay)
-        return TaskHandle(self.app, entry.entry_id, self.result_type)
+        return TaskHandle(self.app, await self._put_in(entry, args, kwargs or {}), self.result_type)
 
     async def delay_many(self, calls: Sequence[Sequence[Any]]) -> list[TaskHandle[R]]:
-        """`delay` for each list of arguments; 1000 in a round trip. Raises: QueueFull when not all fitted."""
+        """`delay` for each list of arguments; 1000 in a round trip, unique ones each in its own.
+
+        Raises: QueueFull when not all fitted: those before are in.
+        """
+        if self.policy.unique_for is not None:
+            return [await self.apply_async(args) for args in calls]
         entries = [self.entry(Message(self.name, list(args), {})) for args in calls]
         await self.app.queue.add_many(entries)
         return [TaskHandle(self.app, entry.entry_id, self.result_type) for entry in entries]
@@ -115,6 +123,18 @@ class Task(Generic[P, R]):
     ) -> NewEntry:
         """The call as an entry of the queue."""
         return NewEntry(task_id or uuid4().hex, message.encode(), priority or self.policy.priority, delay)
+
+    async def _put_in(self, entry: NewEntry, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """The id of the call that stands for this one."""
+        queue, lasts = self.app.queue, self.policy.unique_for
+        if lasts is None:
+            await queue.add(entry.entry_id, entry.payload, priority=entry.priority, delay=entry.delay)
+            return entry.entry_id
+        by = self.policy.unique_by
+        same = to_json([args, kwargs]) if by is None else by(*args, **kwargs).encode()
+        # Hashed: arguments of any length, and no personal data in the name of a key.
+        unique = hashlib.sha256(self.name.encode() + b"\0" + same).hexdigest()
+        return await queue.add_unique(entry, unique, lasts=lasts)
 
     def _delay(self, countdown: timedelta | None, eta: datetime | None) -> timedelta | None:
         if eta is None:
