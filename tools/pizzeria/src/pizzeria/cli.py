@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -115,6 +116,35 @@ def order(
             say=typer.echo,
         )
         if ended != "delivered":
+            raise typer.Exit(1)
+
+
+@app.command()
+def load(
+    *,
+    rate: Annotated[float, typer.Option(min=0.1, max=500, help="Orders per second, on average.")] = 5,
+    duration: Annotated[float, typer.Option(min=1, max=3600, help="Seconds for which orders are sent.")] = 30,
+    settle: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds that accepted orders then have to end.")
+    ] = 60,
+    express: Annotated[float, typer.Option(min=0, max=1, help="Share of express orders.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="The same seed: the same plan.")] = 1,
+    html: Annotated[Path | None, typer.Option(help="Where the report goes, with charts.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+) -> None:
+    """Send orders that wait for no answer, follow them, report latencies, outcomes and invariants.
+
+    Exit code 1 when an invariant is broken or a request had no answer or an error for one; 429 and 503 are
+    answers.
+    """
+    from rich.console import Console
+
+    from pizzeria.load.run import LoadOptions, run_load
+    from pizzeria.running import running_state
+
+    with _told_plainly():
+        options = LoadOptions(rate, duration, settle, express, seed, html, json)
+        if not asyncio.run(run_load(running_state(Home.find()), options, Console())):
             raise typer.Exit(1)
 
 

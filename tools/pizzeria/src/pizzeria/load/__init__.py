@@ -1,0 +1,1 @@
+"""`pizzeria load`: an open-model load on the running pizzeria, and what became of it."""
