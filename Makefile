@@ -67,7 +67,7 @@ lock: environment-dev  ## write the locks from the pyproject files; ARGS="--upgr
 
 clean:  ## end what runs, delete everything that was made here: .pizzeria, .venv, caches
 	@if [ -x $(VENV)/pizzeria ]; then $(VENV)/pizzeria down; fi
-	@rm -rf .pizzeria .venv .venv-bench .venv-bench-apart bench/queues/bullmq/node_modules .wheel .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .pizzeria .venv .venv-bench .venv-bench-apart bench/queues/bullmq/node_modules .wheel .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:
