@@ -24,20 +24,20 @@ class Faults:
         self._redis = redis
         self._chance = chance
 
-    async def run(self, seconds: float) -> None:
-        """Hurt until the time is over; everybody paused goes on at the end."""
+    async def run(self, seconds: float, every: float) -> None:
+        """Hurt somebody every so often until the time is over; everybody paused goes on at the end."""
         end = asyncio.get_running_loop().time() + seconds
         async with asyncio.TaskGroup() as group:
             group.create_task(self._restart(seconds))
             async with asyncio.TaskGroup() as pauses:
-                await self._hurt(end, pauses)
+                await self._hurt(end, every, pauses)
 
-    async def _hurt(self, end: float, pauses: asyncio.TaskGroup) -> None:
+    async def _hurt(self, end: float, every: float, pauses: asyncio.TaskGroup) -> None:
         kinds = sorted({member.kind for member in self._fleet.members})
         self._chance.shuffle(kinds)
         # In turn, first a kill for each, so that a short run hits all: the member and the moment are chance.
         for turn, kind in enumerate(cycle(kinds)):
-            await asyncio.sleep(self._chance.uniform(0.1, 0.7))
+            await asyncio.sleep(self._chance.uniform(0.25, 1.75) * every)
             if asyncio.get_running_loop().time() >= end:
                 return
             member = self._chance.choice([m for m in self._fleet.members if m.kind == kind])

@@ -79,16 +79,3 @@ def one_holder(holds: Sequence[Hold]) -> list[str]:
                     f"{before.worker} ended"
                 )
     return wrong
-
-
-def in_one_set(records: Mapping[str, str], sets: Mapping[str, Collection[str]]) -> list[str]:
-    """Every record of a queue lies in the set of its state, in no other, and no set holds anything else."""
-    where = Counter(item for members in sets.values() for item in members)
-    wrong = [f"{item}: in {times} sets" for item, times in where.items() if times > 1]
-    wrong += [f"{item}: in a set without a record" for item in where.keys() - records.keys()]
-    wrong += [
-        f"{item}: its record says {state}, and that set does not hold it"
-        for item, state in records.items()
-        if item not in sets.get(state, ())
-    ]
-    return wrong

@@ -1,11 +1,10 @@
 """Those who know how a run ended for one kind of work: what is not at rest, what was lost, what is broken."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from itertools import groupby, pairwise
 from typing import Any, Protocol
 
-import msgpack
 from rediscore.client import RedisConnections
 from rediscore.queue import PriorityQueue
 from rediscore.tasks import TaskDead
@@ -18,7 +17,6 @@ from tests.chaos.harness_run import Run, sort_of
 from tests.chaos.harness_work import Workplace
 
 PAGE = 500
-_STATES = ("ready", "delayed", "leased", "dead", "done")
 
 
 class Witness(Protocol):
@@ -54,7 +52,6 @@ class QueueWitness:
 
     def __init__(self, run: Run, connections: RedisConnections, load: Load) -> None:
         self._run = run
-        self._connections = connections
         self._load = load
         self._queue = self._queue_of(load)
         self._ledger = Ledger(run.file(f"{self.kind}.db"))
@@ -87,9 +84,8 @@ class QueueWitness:
             *rules.one_end(accepted, await self._effects(), Counter(letters.keys())),
             *rules.meant_end(accepted, letters),
             *rules.with_reasons(letters),
-            *rules.in_one_set(*await self._records()),
             *rules.one_holder(self._holds()),
-            *await self._claims_left(),
+            *(await self._queue.audit()).faults,
         ]
 
     def redelivered(self) -> int:
@@ -124,31 +120,6 @@ class QueueWitness:
         while page := await self._queue.peek(PAGE, state="dead", skip=len(letters)):
             letters |= {entry.entry_id: entry.reason for entry in page}
         return letters
-
-    async def _records(self) -> tuple[Mapping[str, str], Mapping[str, Collection[str]]]:
-        """The raw keys of the queue: state by id, and who is in which set."""
-        keys = self._raw_keys()
-        async with self._connections.commands.pipeline(transaction=True) as pipeline:
-            pipeline.hgetall(keys["entries"])
-            for state in _STATES:
-                pipeline.zrange(keys[state], 0, -1)
-            entries, *sets = await pipeline.execute()
-        records: dict[str, str] = {
-            item.decode(): msgpack.unpackb(record)["state"] for item, record in entries.items() if item
-        }
-        members = {
-            state: [member.decode()[17 if state == "ready" else 0 :] for member in found]
-            for state, found in zip(_STATES, sets, strict=True)
-        }
-        return records, members
-
-    async def _claims_left(self) -> list[str]:
-        count = await self._connections.execute("HLEN", self._raw_keys()["claims"])
-        return [f"{count} claims are remembered after their ends"] if count else []
-
-    def _raw_keys(self) -> dict[str, str]:
-        # As lib.lua has them; it is the layout in Redis that is looked into here, on purpose.
-        return dict(zip((*_STATES, "entries", "claims"), self._queue._keys, strict=False))
 
 
 class TasksWitness(QueueWitness):

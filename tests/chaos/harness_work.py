@@ -22,7 +22,7 @@ class Spoilt(Exception):  # noqa: N818  named by what it is
 
 async def behave(sort: str, attempt: int) -> None:
     """Take the time of that sort; fail or die if that is its nature."""
-    await asyncio.sleep(LEASE * 1.5 if sort == "slow" else random.uniform(0, 0.02))
+    await asyncio.sleep(LEASE * 1.5 if sort == "slow" else random.uniform(0, 0.01))
     if sort == "killer":
         await asyncio.sleep(0.1)  # so that most of its neighbours are done
         os.kill(os.getpid(), signal.SIGKILL)

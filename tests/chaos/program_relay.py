@@ -22,7 +22,7 @@ from tests.chaos.harness_work import behave
 
 SUBJECTS = 8
 EVERY = 0.05
-_SORTS = {5: "poison", 15: "flaky", 25: "slow"}
+_SORTS = {5: "poison", 15: "flaky", 85: "slow"}
 
 facts = Table("facts", MetaData(), Column("item", String(100), nullable=False))
 """What the events tell of, written in the same transaction."""
@@ -35,8 +35,9 @@ async def write(run: Run, name: str, stop: asyncio.Event) -> None:
     number = 0
     while not stop.is_set():
         number += 1
-        kills = run.killers and number == 10 and life % 8 == 1
-        item = f"{'killer' if kills else _SORTS.get(number % 60, 'ok')}-{name}-{number}"
+        # Each costs the consumers a dozen processes and as many leases, while all others wait.
+        kills = run.killers and number == 10 and life == 1
+        item = f"{'killer' if kills else _SORTS.get(number % 120, 'ok')}-{name}-{number}"
 
         async def tell(tx: Transaction, item: str = item, subject: str = f"o-{number % SUBJECTS}") -> None:
             await tx.session.execute(insert(facts).values(item=item))

@@ -15,7 +15,7 @@ from tests.chaos.harness_scene import SEED, Scene, enough_happened, on_stage
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "120"))
 SHORT = 8.0
-REST = 90.0
+REST = 120.0
 
 pytestmark = [
     pytest.mark.proves("R16", "R17", "R18", "I3", "I5", "I9"),
@@ -23,9 +23,9 @@ pytestmark = [
 ]
 
 
-async def run(scene: Scene, seconds: float) -> None:
+async def run(scene: Scene, seconds: float, every: float) -> None:
     print(f"{seconds:.0f} s with SOAK_SEED={SEED}")  # noqa: T201 - pytest shows it when the run fails
-    await scene.play(seconds)
+    await scene.play(seconds, every)
     gone = await scene.fleet.retire("writer")
     assert gone == [], scene.report("writers", gone)
     await scene.settle(REST)
@@ -39,17 +39,17 @@ async def run(scene: Scene, seconds: float) -> None:
     assert missing == [], scene.report("too little happened", missing)
 
 
-@pytest.mark.timeout(SHORT + 150)
+@pytest.mark.timeout(SHORT + 180)
 async def test_nothing_is_lost_or_doubled_in_a_short_run(
     tmp_path: Path, sqlite_databases: Mapping[str, str]
 ) -> None:
     async with on_stage(tmp_path, "always", sqlite_databases, rate=12, killers=False) as scene:
-        await run(scene, SHORT)
+        await run(scene, SHORT, every=0.4)
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(SECONDS + 240)
+@pytest.mark.timeout(SECONDS + 300)
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
 async def test_nothing_is_lost_or_doubled(tmp_path: Path, fsync: Fsync, databases: Mapping[str, str]) -> None:
     async with on_stage(tmp_path, fsync, databases, rate=20, killers=True) as scene:
-        await run(scene, SECONDS)
+        await run(scene, SECONDS, every=0.8)

@@ -23,7 +23,6 @@ def test_what_is_well_is_well() -> None:
     assert rules.with_reasons({"poison-2": "this one always fails", "killer-3": "vanished 6 times"}) == []
     assert rules.in_order([Effect("ok-1", "s", 1), Effect("ok-2", "t", 1), Effect("ok-4", "s", 4)]) == []
     assert rules.one_holder(GOOD) == []
-    assert rules.in_one_set({"ok-1": "done", "ok-2": "dead"}, {"done": ["ok-1"], "dead": ["ok-2"]}) == []
 
 
 @pytest.mark.parametrize(
@@ -43,9 +42,6 @@ def test_what_is_well_is_well() -> None:
         (lambda: rules.one_holder([GOOD[0], GOOD[0]]), "token 10 was given 2 times"),
         (lambda: rules.one_holder([GOOD[1], GOOD[0]._replace(from_ms=2000)]), "token 10 was given after 11"),
         (lambda: rules.one_holder([GOOD[0], GOOD[1]._replace(from_ms=900)]), "100 ms before the lease of a"),
-        (lambda: rules.in_one_set({"ok-1": "done"}, {"done": []}), "that set does not hold it"),
-        (lambda: rules.in_one_set({"ok-1": "done"}, {"done": ["ok-1"], "dead": ["ok-1"]}), "in 2 sets"),
-        (lambda: rules.in_one_set({}, {"leased": ["ok-1"]}), "in a set without a record"),
     ],
 )
 def test_what_is_wrong_is_said(check: Callable[[], list[str]], says: str) -> None:
