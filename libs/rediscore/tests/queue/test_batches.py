@@ -152,6 +152,7 @@ async def test_a_result_is_kept_with_the_end_and_refused_of_who_holds_nothing(
         True,
         True,
     ]
+    assert await queue.ack_many([Done(a, b"stale again")]) == [False]
     assert [await queue.result(name) for name in "ab"] == [b"\x00 fresh", None]
     assert await queue.nack("c", again["c"].token, delay=timedelta(0), result=b"too early")
     assert await queue.result("c") is None

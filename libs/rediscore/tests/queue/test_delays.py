@@ -73,7 +73,7 @@ async def test_each_wakes_one_of_those_who_wait(
     assert sorted(claim.entry_id for claim, _ in taken) == sorted(due)
     assert all(at >= due[claim.entry_id] for claim, at in taken)
     # All who wait may look when something falls due; a poll every 10 ms would ask a hundred times each.
-    assert asked <= 12 * (2 + workers) + workers
+    assert asked <= 12 * (3 + 2 * workers)
 
 
 async def scripts_run(connections: RedisConnections) -> int:
