@@ -50,6 +50,10 @@ async def measure(url: str, options: argparse.Namespace, console: Console) -> li
     finally:
         await setting.players.aclose()
         setting.control.close()
+        for name, times in setting.players.hung.items():
+            console.print(
+                f"[yellow]{name} did not answer in time, {times} ×: those rounds are not counted.[/yellow]"
+            )
     return results
 
 

@@ -2,13 +2,14 @@
 
 Runs as a process in the environment of that library, so it needs the standard library only. `player.mjs` is
 the same for Node. Requests: {"do": "enqueue" | "enqueue_many" | "drain" | "pick_up" | "delayed", "jobs": n},
-{"do": "hang"} and {"do": "resume"}; times in the answers are seconds.
+{"do": "hang"} and {"do": "resume"}; times in the answers are seconds. The server is at REDIS_URL.
 """
 
 import asyncio
 import gc
 import json
 import logging
+import os
 import random
 import sys
 import time
@@ -197,13 +198,13 @@ async def _serve(contender: Contender) -> None:
 
 
 def serve(make: Callable[[str], Contender]) -> None:
-    """The main function of a contender: `python -m bench.queues.contenders.x URL`."""
+    """The main function of a contender."""
     import uvloop
 
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(make(sys.argv[1])))
+        runner.run(_serve(make(os.environ["REDIS_URL"])))
 
 
 async def cancel(task: "asyncio.Task[Any]") -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 from asyncio.subprocess import PIPE, Process
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ BULLMQ = ROOT / "bench/queues/bullmq"
 
 @dataclass(frozen=True)
 class Library:
-    """How one contender is started. Its address is given to it as the first argument."""
+    """How one contender is started. It finds the server by REDIS_URL."""
 
     name: str
     role: Role
@@ -75,6 +77,8 @@ class Players:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.hung: Counter[str] = Counter()
+        """How often a library did not answer in time."""
         self._running: dict[Library, Process] = {}
 
     async def ask(self, library: Library, verb: str, jobs: int = 0) -> dict[str, Any]:
@@ -84,6 +88,11 @@ class Players:
             process = self._running[library] = await start(library, self.url)
         return await ask(process, library, verb, jobs)
 
+    async def restart(self, library: Library) -> None:
+        """It hangs: end it; who asks next finds a new one."""
+        self.hung[library.name] += 1
+        await stop([self._running.pop(library)])
+
     async def aclose(self) -> None:
         """End them all."""
         running, self._running = self._running, {}
@@ -92,8 +101,9 @@ class Players:
 
 async def start(library: Library, url: str) -> Process:
     """Start the process of a library."""
+    environment = {**os.environ, "REDIS_URL": url}  # with a password, so not among the arguments
     return await asyncio.create_subprocess_exec(
-        *library.program, url, *library.arguments, cwd=ROOT, stdin=PIPE, stdout=PIPE
+        *library.program, *library.arguments, cwd=ROOT, env=environment, stdin=PIPE, stdout=PIPE
     )
 
 

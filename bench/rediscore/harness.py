@@ -196,7 +196,7 @@ async def run(table: Table, rounds: int, shuffle: random.Random, step: Callable[
             continue
         base = measured.get(table.baseline or "")
         for name, values in measured.items():
-            if base is not None:
+            if base is not None and values:
                 values["ratio"] = values["us"] / base["us"]
                 values["cpu"] = values["cpu us"] / max(base["cpu us"], 1e-9)
             for column, value in values.items():

@@ -1,10 +1,10 @@
-// BullMQ behind the line protocol of bench/queues/player.py: node player.mjs redis://…
+// BullMQ behind the line protocol of bench/queues/player.py: node player.mjs
 import { createInterface } from "node:readline";
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 
 const TASKS = 50, BATCH = 500, HANG = -1;
-const connect = () => new Redis(process.argv[2], { maxRetriesPerRequest: null });
+const connect = () => new Redis(process.env.REDIS_URL, { maxRetriesPerRequest: null });
 const queue = new Queue("bench", { connection: connect() });
 const options = { removeOnComplete: true };
 let ran = () => {};

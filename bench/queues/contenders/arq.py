@@ -1,4 +1,4 @@
-"""arq: `python -m bench.queues.contenders.arq URL`."""
+"""arq: `python -m bench.queues.contenders.arq`."""
 
 import asyncio
 import contextlib

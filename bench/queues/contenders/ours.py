@@ -1,4 +1,4 @@
-"""rediscore: `python -m bench.queues.contenders.ours URL tasks|results|queue pool|multiplexed`."""
+"""rediscore: `python -m bench.queues.contenders.ours tasks|results|queue pool|multiplexed`."""
 
 import asyncio
 import sys
@@ -17,7 +17,7 @@ from bench.queues.player import TASKS, Contender, cancel, serve
 
 def connections(url: str) -> RedisConnections:
     """By the second word on the command line."""
-    return RedisConnections(RedisSettings.from_url(url, transport=sys.argv[3], pool_size=TASKS))
+    return RedisConnections(RedisSettings.from_url(url, transport=sys.argv[2], pool_size=TASKS))
 
 
 class OurTasks(Contender):
@@ -96,4 +96,4 @@ class OurQueue(Contender):
 KINDS = {"tasks": OurTasks, "results": OurTasksWithResults, "queue": OurQueue}
 
 if __name__ == "__main__":
-    serve(KINDS[sys.argv[2]])
+    serve(KINDS[sys.argv[1]])

@@ -1,4 +1,4 @@
-"""saq: `python -m bench.queues.contenders.saq URL`."""
+"""saq: `python -m bench.queues.contenders.saq`."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Readers of a stream: `python -m bench.queues.contenders.streams URL KIND`, of KINDS below.
+"""Readers of a stream: `python -m bench.queues.contenders.streams KIND`, of KINDS below.
 
 All handle the same validated CloudEvents with a handler that does nothing, and acknowledge them.
 """
@@ -166,4 +166,4 @@ KINDS = {
 }
 
 if __name__ == "__main__":
-    serve(KINDS[sys.argv[2]])
+    serve(KINDS[sys.argv[1]])

@@ -1,4 +1,4 @@
-"""streaq: `python -m bench.queues.contenders.streaq URL`."""
+"""streaq: `python -m bench.queues.contenders.streaq`."""
 
 import asyncio
 from collections.abc import AsyncIterator

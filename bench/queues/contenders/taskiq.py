@@ -1,4 +1,4 @@
-"""taskiq with taskiq-redis: `python -m bench.queues.contenders.taskiq URL list|stream`."""
+"""taskiq with taskiq-redis: `python -m bench.queues.contenders.taskiq list|stream`."""
 
 import asyncio
 import sys
@@ -22,7 +22,7 @@ class Taskiq(Contender):
     """No result backend, so no results. Delays would take a scheduler in a process of its own."""
 
     async def open(self) -> None:
-        broker, options = BROKERS[sys.argv[2]]
+        broker, options = BROKERS[sys.argv[1]]
         self._broker: Any = broker(self.url, max_connection_pool_size=TASKS + 10, **options)
 
         async def job(number: int) -> None:
