@@ -70,43 +70,6 @@ async def test_another_guests_order_is_not_there(pizzeria: Pizzeria) -> None:
     await pizzeria.check_invariants()
 
 
-ROLES = {
-    ("order", "GET", "/orders"): ["guest", "manager"],
-    ("order", "GET", "/cart"): ["guest"],
-    ("order", "GET", "/me/mailbox"): ["guest"],
-    ("order", "DELETE", "/me"): ["guest"],
-    ("kitchen", "GET", "/queue"): ["cook", "manager"],
-    ("kitchen", "GET", "/stations"): ["cook", "manager"],
-    ("kitchen", "GET", "/inventory"): ["cook", "manager"],
-    ("kitchen", "POST", "/stations/oven-1/claim"): ["cook", "manager"],
-    ("kitchen", "GET", "/deliveries"): ["driver", "manager"],
-    ("kitchen", "POST", "/inventory/dough/restock"): ["cook", "manager"],
-    ("menu", "DELETE", "/menu/margherita"): ["manager"],
-    ("analytics", "GET", "/revenue"): ["manager"],
-    ("order", "GET", "/events"): ["service", "manager"],
-    ("kitchen", "GET", "/metrics"): ["service", "manager"],
-}
-
-
-@pytest.mark.proves("P15")
-@pytest.mark.parametrize(("call", "allowed"), ROLES.items(), ids=" ".join)
-async def test_a_missing_role_is_refused(
-    pizzeria: Pizzeria, call: tuple[str, str, str], allowed: list[str]
-) -> None:
-    service, method, path = call
-    guest = await pizzeria.guest()
-    tokens = {**pizzeria.back_end.tokens, "guest": guest.token, "stranger": "no-such-token", "nobody": None}
-    for who, token in tokens.items():
-        if who in allowed:
-            continue  # what they may do is done all over the suite
-        answer = await pizzeria.call(
-            service, method, path, token=token, body={} if method == "POST" else None
-        )
-        knows_guests = service == "order"
-        unknown = who in ("stranger", "nobody") or (who == "guest" and not knows_guests)
-        assert answer.status_code == (401 if unknown else 403), f"{who}: {answer.status_code} {answer.text}"
-
-
 @pytest.mark.proves("P15")
 @pytest.mark.parametrize("service", ["order", "kitchen", "menu", "analytics"])
 async def test_what_is_open_to_all(pizzeria: Pizzeria, service: str) -> None:
