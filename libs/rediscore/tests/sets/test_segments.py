@@ -66,6 +66,34 @@ async def test_overlap(segments: Segments, now: ServerTime) -> None:
     assert (await segments.overlap(segments["none"], segments["none"])).similarity == 0
 
 
+async def test_pages_of_an_expression_give_everybody_who_stays(segments: Segments) -> None:
+    many = [f"m{n:03}" for n in range(60)]
+    for n, member in enumerate(many):
+        await segments["seen"].add(member, ttl=(n + 1) * MINUTE)
+    await segments["current"].add(*many[20:], ttl=100 * MINUTE)
+    lapsed = segments["seen"] - segments["current"]
+
+    async def pages(limit: int) -> list[list[str]]:
+        found, after = await segments.page(lapsed, limit)
+        all_pages = [found]
+        while after is not None:
+            await segments["seen"].remove(many[59])  # somebody leaves
+            found, after = await segments.page(lapsed, limit, after)
+            all_pages.append(found)
+        return all_pages
+
+    for limit in (1, 7, 1000):
+        found = await pages(limit)
+        assert sorted(member for one in found for member in one) == many[:20]
+        assert max(map(len, found)) <= limit
+    assert await segments.page(segments["none"], 5) == ([], None)
+    for wrong in ("?", "bm9uZQ==", "MCAxIG0="):
+        with pytest.raises(ValueError, match="page before"):
+            await segments.page(lapsed, 5, wrong)
+    with pytest.raises(ValueError, match="1 to 1000"):
+        await segments.page(lapsed, 0)
+
+
 async def test_an_audience_is_a_picture_with_an_end(
     segments: Segments, now: ServerTime, connections: RedisConnections, key_prefix: str
 ) -> None:

@@ -10,6 +10,7 @@ from pizzeria_contracts.money import CURRENCY, Currency, Money
 from pydantic import BaseModel, PlainSerializer, WithJsonSchema
 
 from analytics_service.archive import Archived
+from analytics_service.as_of import Standing as PastStanding
 
 SignedAmount = Annotated[
     Decimal,
@@ -107,6 +108,14 @@ class Cancellations(BaseModel):
     next: str | None = None
 
 
+class AsOf(Takings):
+    """How things stood: popularity by confirmed orders, money, and how many orders were in each state."""
+
+    time: datetime
+    popular: list[PopularPizza]
+    orders: dict[str, int]
+
+
 class Standing(BaseModel):
     """A place on a board; equals by id. `score` is a number, or money where the board counts money."""
 
@@ -152,6 +161,16 @@ def revenue(days: Mapping[date, Mapping[str, int]]) -> Revenue:
     return Revenue(
         items=[DailyRevenue(date=day, **takings(counts)) for day, counts in days.items()],
         **takings(*days.values()),
+    )
+
+
+def as_of(moment: datetime, then: PastStanding) -> AsOf:
+    best = sorted(then.pizzas.items(), key=lambda found: (-found[1], found[0]))
+    return AsOf(
+        time=moment,
+        popular=[PopularPizza(pizza_id=pizza, count=count) for pizza, count in best[:100]],
+        orders=then.orders,
+        **_takings(then.captured, then.refunded),
     )
 
 

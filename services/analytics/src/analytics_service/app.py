@@ -2,7 +2,9 @@
 
 Subscriptions  every event of orders, kitchen and menu, into the archive (`archiving`)
 Work           the archive into the projections (`projector`)
-Queries        popular pizzas, hours, revenue, cancellations, timings, leaderboards (`routes`), journeys
+Queries        popular pizzas, hours, revenue, cancellations, timings, leaderboards, journeys, how it stood at
+               a past moment (`routes`), segments and campaigns (`customers`)
+Pages          numbers, customers, projections (`static`), with hints to look again (`live`)
 Operations     rebuilds of the projections, and whether all adds up (`operations`)
 Publishes      nothing
 """
@@ -11,17 +13,23 @@ from fastapi import FastAPI, Request, Response
 from pizzeria_chassis.chassis import Chassis
 from pizzeria_chassis.errors import FeedUnavailable
 from pizzeria_chassis.feed import FeedClient
+from pizzeria_chassis.loops import PeriodicTask
+from pizzeria_chassis.pages import Page, pages_router
 from pizzeria_chassis.problems import problem_response, unavailable
 from pizzeria_contracts.channels import LIVE_ANALYTICS
 from pizzeria_contracts.streams import KITCHEN, MENU, ORDERS
 
 from analytics_service.archiving import archive_all
+from analytics_service.campaigns import Campaigns
 from analytics_service.check import Checker
+from analytics_service.customers import customers_router
+from analytics_service.live import live_router
 from analytics_service.operations import operations_router
 from analytics_service.projections import NotCountedYet, Projections
 from analytics_service.projector import Projector, ProjectorTask
 from analytics_service.routes import manager_router, public_router
 from analytics_service.settings import AnalyticsSettings
+from analytics_service.snapshots import Snapshots
 
 
 def create_analytics_app(settings: AnalyticsSettings) -> FastAPI:
@@ -40,6 +48,9 @@ def create_analytics_app(settings: AnalyticsSettings) -> FastAPI:
 
     task = ProjectorTask(Projector(database, projections, clock, counted), settings.projector_seconds)
     chassis.add(task)
+    snapshots, campaigns = Snapshots(database), Campaigns(database, projections)
+    chassis.add(PeriodicTask("snapshots", settings.snapshot_seconds, snapshots.step))
+    chassis.add(PeriodicTask("ended-campaigns", 3600, campaigns.forget_ended))
     upstreams = {ORDERS: settings.order_url, KITCHEN: settings.kitchen_url, MENU: settings.menu_url}
     for stream, upstream in upstreams.items():
         archive_all(chassis.consumer(stream, upstream=upstream), task.nudge)
@@ -49,8 +60,17 @@ def create_analytics_app(settings: AnalyticsSettings) -> FastAPI:
     chassis.add(checker)
     app = chassis.app(
         public_router(projections, clock),
-        manager_router(database, projections, clock),
+        manager_router(database, projections, snapshots, clock),
+        customers_router(projections, campaigns, clock),
         operations_router(database, projections, checker, task.nudge),
+        live_router(chassis.live),
+        pages_router(
+            [
+                Page("numbers", "Numbers", "analytics_service"),
+                Page("customers", "Customers", "analytics_service"),
+                Page("projections", "Projections", "analytics_service"),
+            ]
+        ),
     )
     app.add_exception_handler(NotCountedYet, _not_counted_yet)
     app.add_exception_handler(FeedUnavailable, _feed_unavailable)

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from pizzeria_chassis.transaction import Transaction
 from rediscore.streams import RawEvent
-from sqlalchemy import Insert, Row, func, select, text, tuple_
+from sqlalchemy import Insert, Row, delete, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from analytics_service.tables import archive
+from analytics_service.tables import archive, snapshots
 
 # Any number, the same in all replicas: they share a database.
 ARCHIVE_LOCK: Final = 6_073_040
@@ -26,15 +26,21 @@ class Archived:
     event: RawEvent
 
 
+async def in_turn(tx: Transaction) -> None:
+    """From here to the end of the transaction nobody else writes the archive. One statement."""
+    if tx.session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+        await tx.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ARCHIVE_LOCK})
+
+
 async def append(tx: Transaction, stream: str, events: Sequence[RawEvent]) -> None:
-    """Add those of the events that are not there yet. Two statements.
+    """Add those of the events that are not there yet. Three statements.
 
     Writers go one after the other: a `seq` that is handed out is committed before the next is, so a
     reader that has seen `seq` n will never be given a smaller one later.
+
+    Snapshots of past moments that should have had one of the new events are taken away.
     """
-    dialect = tx.session.get_bind().dialect.name
-    if dialect == "postgresql":
-        await tx.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ARCHIVE_LOCK})
+    await in_turn(tx)
     rows = [
         {
             "event_id": event.id,
@@ -47,7 +53,10 @@ async def append(tx: Transaction, stream: str, events: Sequence[RawEvent]) -> No
         }
         for event in events
     ]
-    await tx.session.execute(_insert_new(dialect), rows)
+    statement = _insert_new(tx.session.get_bind().dialect.name).returning(archive.c.time)
+    earliest = min((await tx.session.execute(statement, rows)).scalars(), default=None)
+    if earliest is not None:
+        await tx.session.execute(delete(snapshots).where(snapshots.c.until >= earliest))
 
 
 def _insert_new(dialect: str) -> Insert:

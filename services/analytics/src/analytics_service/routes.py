@@ -8,12 +8,14 @@ from fastapi import APIRouter, Depends, Path, Query
 from pizzeria_chassis.auth import require
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.openapi import problems
-from pizzeria_chassis.problems import Problem, not_found
+from pizzeria_chassis.problems import Problem, not_found, unavailable
 from pizzeria_contracts.problems import ProblemType
+from pydantic import AwareDatetime
 from rediscore.clock import Clock
 
 from analytics_service import answers, archive
 from analytics_service.answers import (
+    AsOf,
     Cancellations,
     Hourly,
     Journey,
@@ -25,6 +27,7 @@ from analytics_service.answers import (
 from analytics_service.boards import BoardName, leaderboard
 from analytics_service.projections import Projections
 from analytics_service.projector import day_of
+from analytics_service.snapshots import Snapshots, TooFarFromASnapshot
 from analytics_service.tally import DAYS_KEPT, Table, Window, board_table, day_table, timings_table
 from analytics_service.timings import Timings, timings
 
@@ -51,7 +54,9 @@ def public_router(projections: Projections, clock: Clock) -> APIRouter:
     return router
 
 
-def manager_router(database: Database, projections: Projections, clock: Clock) -> APIRouter:
+def manager_router(
+    database: Database, projections: Projections, snapshots: Snapshots, clock: Clock
+) -> APIRouter:
     """What managers may read."""
     router = APIRouter(tags=["analytics"], dependencies=[Depends(require("manager"))], responses=STAFF | AWAY)
 
@@ -107,6 +112,23 @@ def manager_router(database: Database, projections: Projections, clock: Clock) -
         _must_be_kept(today(), date=wanted)
         async with projections.reading() as generation:
             return await leaderboard(projections, generation, name, window, wanted, limit)
+
+    @router.get("/as-of")
+    async def as_of(
+        time: Annotated[
+            AwareDatetime, Query(description="not in the future", examples=["2026-11-28T12:00:00Z"])
+        ],
+    ) -> AsOf:
+        """How popularity, money and orders by state stood at a moment: from the archive, without Redis."""
+        if time > clock.now():
+            raise invalid("time", "must not be in the future")
+        try:
+            then = await snapshots.standing(time)
+        except TooFarFromASnapshot:
+            raise unavailable(
+                "The snapshots before this moment are still being made.", retry_after=30
+            ) from None
+        return answers.as_of(time, then)
 
     @router.get("/journeys/{order_id}", responses=problems(_404="Nothing is known of this order."))
     async def journey(order_id: Annotated[str, Path(max_length=100)]) -> Journey:

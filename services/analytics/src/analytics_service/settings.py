@@ -9,6 +9,12 @@ class AnalyticsSettings(ServiceSettings):
 
     service_name: str = "analytics"
     port: int = Field(default=8004, ge=0, le=65535)
+    snapshot_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="how often to look whether a snapshot for /as-of is due",
+    )
     projector_seconds: float = Field(
         default=1.0,
         gt=0,

@@ -34,6 +34,36 @@ archive = Table(
     Index("ix_archive_position", "stream", "position"),
 )
 
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("layout", Integer, primary_key=True),
+    Column("until", UtcDateTime, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("segments", Text, nullable=False),
+    Column("audience_size", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("idempotency_key", String(255), nullable=True),
+    Column("fingerprint", String(64), nullable=False),
+    UniqueConstraint("idempotency_key", name="uq_campaigns_idempotency_key"),
+)
+
+# The picture of the audience, until the end of the campaign.
+campaign_members = Table(
+    "campaign_members",
+    metadata,
+    Column("campaign_id", String(36), primary_key=True),
+    Column("customer_id", String(100), primary_key=True),
+)
+
 rebuilds = Table(
     "rebuilds",
     metadata,

@@ -1,5 +1,6 @@
 """Named sets that can be combined, and audiences stored from them."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,8 @@ from rediscore.sets.expiring_set import PART, ExpiringSet
 from rediscore.sets.expression import Expression, compile_expression
 
 _MOST_SETS = 32
+_MOST_PARTS = 10
+_BEGINNING: Sequence[Argument] = (1, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,28 @@ class Segments:
             for member in members:
                 yield member.decode()
 
+    async def page(
+        self, expression: Expression, limit: int, after: str | None = None
+    ) -> tuple[list[str], str | None]:
+        """Up to `limit` members (1 to 1000), and what to pass as `after` for the next ones: None at the end.
+
+        A page may be short, even empty, when few candidates are members: it takes ten round trips at most.
+        Who is in the sets all the time is on some page; who is renewed meanwhile may come twice.
+
+        Raises: ValueError for an `after` that no page gave.
+        """
+        if not 1 <= limit <= PART:
+            raise ValueError(f"A page has 1 to {PART} members.")
+        place, members = _place(after), list[str]()
+        for _ in range(_MOST_PARTS):
+            *place, _, found = await self._part_of(expression, "members", place, part=limit - len(members))
+            members += [member.decode() for member in found]
+            if place[0] == b"0":
+                return members, None
+            if len(members) == limit:
+                break
+        return members, _after(place)
+
     async def overlap(self, left: ExpiringSet, right: ExpiringSet) -> Overlap:
         """How many members are in the one, in the other and in both. Goes through `left`."""
         keys = [self._key_of(left), self._key_of(right)]
@@ -119,25 +144,36 @@ class Segments:
         self, expression: Expression, mode: Argument, target: str | None = None
     ) -> AsyncIterator[list[Any]]:
         """Count and members of each part."""
+        place: Sequence[Argument] = _BEGINNING
+        while place[0] != b"0":
+            *place, count, members = await self._part_of(expression, mode, place, target=target)
+            yield [count, *members]
+
+    async def _part_of(
+        self,
+        expression: Expression,
+        mode: Argument,
+        place: Sequence[Argument],
+        *,
+        part: int | None = None,
+        target: str | None = None,
+    ) -> tuple[Any, Any, Any, int, list[bytes]]:
+        """Where to go on, count and members of the part at a place."""
         keys, program, bases = compile_expression(expression, self._key_of)
         if len(keys) > _MOST_SETS:
             raise ValueError(f"An expression has at most {_MOST_SETS} different segments.")
-        place: Sequence[Argument] = (1, "", "")
-        while place[0] != b"0":
-            request = self._once("part")
-            *place, count, members = _split(
-                await self._run(
-                    "evaluate",
-                    [target or keys[0], request, *keys],
-                    *place,
-                    self._part,
-                    " ".join(map(str, bases)),
-                    mode,
-                    self._connections.settings.repeat_ms,
-                    *program,
-                )
-            )
-            yield [count, *members]
+        reply = await self._run(
+            "evaluate",
+            [target or keys[0], self._once("part"), *keys],
+            *place,
+            part or self._part,
+            " ".join(map(str, bases)),
+            mode,
+            self._connections.settings.repeat_ms,
+            *program,
+        )
+        number, expiry, member, count, *members = reply
+        return number, expiry, member, count, members
 
     def _set(self, name: str, kind: str) -> ExpiringSet:
         if not name:
@@ -172,6 +208,18 @@ class Segments:
         return await script(self._connections, keys=keys, args=[now, *args], idempotent=True)
 
 
-def _split(reply: list[Any]) -> tuple[Any, Any, Any, int, list[bytes]]:
-    number, expiry, member, count, *members = reply
-    return number, expiry, member, count, members
+def _after(place: Sequence[Any]) -> str:
+    number, expiry, member = (part.decode() for part in place)
+    return urlsafe_b64encode(f"{number} {expiry} {member}".encode()).decode()
+
+
+def _place(after: str | None) -> Sequence[Argument]:
+    if after is None:
+        return _BEGINNING
+    try:
+        number, expiry, member = urlsafe_b64decode(after).decode().split(" ", 2)
+        if int(number) < 1 or (expiry and float(expiry) < 0):
+            raise ValueError
+    except ValueError:
+        raise ValueError("Pass as `after` what the page before gave.") from None
+    return number, expiry, member
