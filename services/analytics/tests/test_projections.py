@@ -9,10 +9,11 @@ import pytest
 import redis.asyncio
 from analytics_service.projections import Checkpoint, Generation
 from analytics_service.projector import BATCH
-from analytics_service.tally import DAYS_KEPT, Table, Tally, day_table
+from analytics_service.tally import DAYS_KEPT, Table, Tally, board_table, customer_table, day_table
+from pizzeria_contracts.events import OrderCancelled
 from rediscore.testing import FaultProxy
 
-from services.analytics.tests.evening import evening
+from services.analytics.tests.evening import evening, event
 from services.analytics.tests.harness import Analytics, Books, House, captured, confirmed, open_books
 
 NOW = datetime.now(UTC)
@@ -42,6 +43,21 @@ async def test_what_is_counted_step_by_step_is_the_fold_from_nothing(books: Book
     found = await books.found()
     assert found == await books.expected()
     assert {place.split(":")[0] for place, _ in found} == {"board", "customer", "day", "segment", "timings"}
+
+
+async def test_what_comes_to_nothing_is_not_listed(books: Books) -> None:
+    """A customer whose only order is cancelled later is on no board with zero orders."""
+    await books.keep(confirmed(1, "calzone"))
+    await books.count()
+    live = await books.live()
+    assert live is not None
+    board = board_table("customers-orders", "all", NOW)
+    assert await books.projections.best(live.name, board, 10) == [("c-1", 1)]
+    assert len(await read(books, customer_table("c-1"))) == 2
+    await books.keep(event(OrderCancelled(reason="customer", refunded="0.00"), time=NOW))
+    await books.count()
+    assert await books.projections.best(live.name, board, 10) == []
+    assert await read(books, customer_table("c-1")) == {}
 
 
 async def test_a_long_archive_is_counted_in_batches(books: Books) -> None:
