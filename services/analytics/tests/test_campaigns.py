@@ -169,6 +169,8 @@ BAD: tuple[tuple[dict[str, Any], list[str]], ...] = (
     ({"segments": ["seen"]}, ["/segments/0"]),
     ({"name": ""}, ["/name"]),
     ({"name": "x" * 101}, ["/name"]),
+    ({"name": "a\x00b"}, ["/name"]),
+    ({"expires_at": "9999-12-31T23:59:59-14:00"}, ["/expires_at"]),
     ({"expires_at": "2026-01-01T00:00:00Z"}, ["/expires_at"]),
     ({"expires_at": in_days(400)}, ["/expires_at"]),
     ({"expires_at": "2026-12-01T00:00:00"}, ["/expires_at"]),
@@ -191,5 +193,7 @@ async def test_what_is_not_there(shop: Analytics) -> None:
     for of in ("new", "new,dragons", "new,regular,lapsed"):
         answer = await shop.manager.get("/segments/overlap", params={"of": of})
         assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "of")
-    answer = await shop.manager.get("/segments/new", params={"cursor": "?"})
-    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "cursor")
+    for cursor in ("?", "a\x00b"):
+        answer = await shop.manager.get("/segments/new", params={"cursor": cursor})
+        assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "cursor")
+    assert (await shop.manager.get("/campaigns/a%00b")).status_code == 422

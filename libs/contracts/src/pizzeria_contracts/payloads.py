@@ -12,7 +12,10 @@ Priority = Literal["standard", "express"]
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the first or last hours of the calendar, in another zone
+        raise ValueError("must be a time that UTC can express") from None
 
 
 UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]

@@ -14,15 +14,17 @@ from rediscore.clock import Clock
 
 from analytics_service.campaigns import Campaign, Campaigns, KeyReused, Wish
 from analytics_service.projections import Projections
-from analytics_service.routes import AWAY, STAFF, invalid
+from analytics_service.routes import AWAY, PRINTABLE, STAFF, invalid
 from analytics_service.segments import description, expression, names
 from analytics_service.tally import board_table
 
 _LONGEST = timedelta(days=366)
 
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
-Name = Annotated[str, Path(max_length=100)]
+Cursor = Annotated[
+    str | None, Query(max_length=400, pattern=PRINTABLE, description="`next` of the page before")
+]
+Name = Annotated[str, Path(max_length=100, pattern=PRINTABLE)]
 Key = Annotated[
     str | None,
     Header(
@@ -67,7 +69,9 @@ class NewCampaign(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=100, examples=["Spring, two for one"])
+    name: str = Field(
+        min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["Spring, two for one"]
+    )
     segments: list[Annotated[str, Field(max_length=100)]] = Field(
         min_length=1, max_length=10, examples=[["regular", "likes-margherita"]]
     )

@@ -17,7 +17,7 @@ from analytics_service.check import Checker
 from analytics_service.picture import Differences
 from analytics_service.projections import Control, Projections
 from analytics_service.rebuilds import Rebuild, Rebuilds
-from analytics_service.routes import AWAY, STAFF
+from analytics_service.routes import AWAY, PRINTABLE, STAFF
 from analytics_service.tally import TOTALS
 
 
@@ -134,7 +134,7 @@ def operations_router(
         return RebuildStates(items=[_state(one, control, newest) for one in await rebuilds.latest(20)])
 
     @router.get("/rebuilds/{rebuild_id}", responses=problems(_404="No such rebuild."))
-    async def one_rebuild(rebuild_id: Annotated[str, Path(max_length=36)]) -> RebuildState:
+    async def one_rebuild(rebuild_id: Annotated[str, Path(max_length=36, pattern=PRINTABLE)]) -> RebuildState:
         """How far a rebuild is, and what it found."""
         found = await rebuilds.find(rebuild_id)
         if found is None:

@@ -1,5 +1,6 @@
 """From the archive to the projections, by itself and exactly once."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -24,6 +25,7 @@ from analytics_service.tally import Cell, customer_of, customer_table, kept, old
 _log = structlog.get_logger(__name__)
 
 BATCH: Final = 250
+GATHER_SECONDS: Final = 0.1
 COMPARISONS: Final = 20
 """How often a rebuild is compared with live projections that move on meanwhile; then it goes live without."""
 
@@ -134,7 +136,8 @@ class Projector:
         """One step of the rebuild that is under way, if any; True when there is more."""
         wanted = await self._rebuilds.open()
         if wanted is None:
-            if live is not None:
+            # Looked at once more: what was under way may have gone live, and ended, since the first look.
+            if live is not None or (await self._projections.control()).live is not None:
                 return False
             wanted = await self._rebuilds.request("nothing-counted")
         if live is not None and live.name == wanted.id:
@@ -179,11 +182,30 @@ class Projector:
 
 
 class ProjectorTask(PeriodicTask):
-    """The projector at work; not ready as long as there is nothing that it may show."""
+    """The projector at work; not ready as long as there is nothing that it may show.
+
+    Events that come within a tenth of a second are counted together: a step costs some milliseconds, of one
+    event as of hundreds.
+    """
 
     def __init__(self, projector: Projector, seconds: float) -> None:
         super().__init__("projector", seconds, projector.step)
         self._projector = projector
+        self._soon: asyncio.TimerHandle | None = None
+
+    def nudge(self) -> None:
+        """There is something new to count."""
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._now)
+
+    async def stop(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+        await super().stop()
+
+    def _now(self) -> None:
+        self._soon = None
+        super().nudge()
 
     def checks(self) -> Mapping[str, Check]:
         built = OK if self._projector.live else Check("down", "being folded from the archive")

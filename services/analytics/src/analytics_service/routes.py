@@ -27,12 +27,15 @@ from analytics_service.answers import (
 from analytics_service.boards import BoardName, leaderboard
 from analytics_service.projections import Projections
 from analytics_service.projector import day_of
-from analytics_service.snapshots import Snapshots, TooFarFromASnapshot
+from analytics_service.snapshots import BEGINNING, Snapshots, TooFarFromASnapshot
 from analytics_service.tally import DAYS_KEPT, Table, Window, board_table, day_table, timings_table
 from analytics_service.timings import Timings, timings
 
 AWAY = problems(_503="Redis or the database does not answer, or the archive is still being folded.")
 STAFF = problems(_401="No or unknown token.", _403="Not a manager.")
+
+PRINTABLE = r"^[ -~]*$"
+"""For what comes from outside and goes to a database: PostgreSQL takes no NUL in a text."""
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 First = Annotated[date | None, Query(alias="from", description="default: the oldest that is kept")]
@@ -120,8 +123,8 @@ def manager_router(
         ],
     ) -> AsOf:
         """How popularity, money and orders by state stood at a moment: from the archive, without Redis."""
-        if time > clock.now():
-            raise invalid("time", "must not be in the future")
+        if not BEGINNING <= time <= clock.now():
+            raise invalid("time", "must not be before 1970 or in the future")
         try:
             then = await snapshots.standing(time)
         except TooFarFromASnapshot:
@@ -131,7 +134,7 @@ def manager_router(
         return answers.as_of(time, then)
 
     @router.get("/journeys/{order_id}", responses=problems(_404="Nothing is known of this order."))
-    async def journey(order_id: Annotated[str, Path(max_length=100)]) -> Journey:
+    async def journey(order_id: Annotated[str, Path(max_length=100, pattern=PRINTABLE)]) -> Journey:
         """Every event of one order so far."""
         async with database.read() as session:
             events = await archive.about(session, order_id)

@@ -19,5 +19,5 @@ class AnalyticsSettings(ServiceSettings):
         default=1.0,
         gt=0,
         le=60,
-        description="how often to look whether Redis lost the projections; new events are counted at once",
+        description="how often to look whether Redis lost the projections; events count within a moment",
     )

@@ -25,7 +25,7 @@ MOST_EVENTS: Final = 100_000
 """That one answer folds."""
 
 _PAGE: Final = 1000
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TooFarFromASnapshot(Exception):  # noqa: N818 - named by what happened
@@ -94,7 +94,7 @@ async def _newest(session: AsyncSession, moment: datetime) -> tuple[datetime, St
         .limit(1)
     )
     row = (await session.execute(query)).one_or_none()
-    return (row.until, Standing.from_json(row.body)) if row else (_BEGINNING, Standing())
+    return (row.until, Standing.from_json(row.body)) if row else (BEGINNING, Standing())
 
 
 async def _nth_after(session: AsyncSession, after: datetime, number: int) -> datetime | None:
