@@ -32,20 +32,26 @@ async def test_each_lane_ends_in_order_whatever_fails(
     running: set[str] = set()
     ended: dict[str, list[bytes | None]] = defaultdict(list)
 
-    async def run(works: Sequence[Work]) -> float | None:
-        lane = works[0].lane
-        assert lane not in running, "two workers in one lane"
+    async def run(works: Sequence[Work]) -> None:
+        mine = {one.lane for one in works}
+        assert not mine & running, "two workers in one lane"
         assert len(works) <= batch
-        running.add(lane)
+        assert [one.number for one in works] == sorted(one.number for one in works)
+        running.update(mine)
         for _ in range(chance.randrange(3)):
             await asyncio.sleep(0)
-        running.discard(lane)
+        running.difference_update(mine)
+        failed: set[str] = set()
         for one in works:
+            if one.lane in failed:
+                continue
             if chance.random() < 0.3:
-                return chance.choice([None, 0.0001])
+                one.pause = chance.choice([0.0, 0.0001])
+                one.alone = chance.random() < 0.3
+                failed.add(one.lane)
+                continue
             one.outcome = Outcome.HANDLED
-            ended[lane].append(one.entry_id)
-        return None
+            ended[one.lane].append(one.entry_id)
 
     dispatcher = Dispatcher(run, batch=batch)
     tasks = [asyncio.create_task(dispatcher.worker()) for _ in range(workers)]
@@ -63,12 +69,12 @@ async def test_each_lane_ends_in_order_whatever_fails(
     await asyncio.gather(*tasks, return_exceptions=True)
     assert dict(ended) == dict(added)
     assert dispatcher.stalled
+    assert dispatcher.parked == 0
 
 
 async def test_handlers_that_never_wait_leave_the_loop_some_time() -> None:
-    async def run(works: Sequence[Work]) -> float | None:
+    async def run(works: Sequence[Work]) -> None:
         works[0].outcome = Outcome.HANDLED
-        return None
 
     dispatcher = Dispatcher(run)
     for number in range(1000):
@@ -84,8 +90,8 @@ async def test_handlers_that_never_wait_leave_the_loop_some_time() -> None:
 
 
 async def test_a_closed_dispatcher_takes_nothing_and_tells_who_waits() -> None:
-    async def run(works: Sequence[Work]) -> float | None:
-        return 60.0
+    async def run(works: Sequence[Work]) -> None:
+        works[0].pause = 60.0
 
     dispatcher = Dispatcher(run)
     one = work("a", 1)

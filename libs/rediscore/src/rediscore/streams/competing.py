@@ -41,6 +41,7 @@ class CompetingReader(Reader):
                 if failed:
                     await self.ensure_group()
                 count = await session.room()
+                asked = settings.clock.monotonic()
                 # An answer that gets lost leaves entries with us that we do not know; they are not
                 # touched and so are taken over after `min_idle`.
                 reply: Any = await settings.connections.blocking(settings.block).xreadgroup(
@@ -56,7 +57,7 @@ class CompetingReader(Reader):
                 for source in session.sources:
                     for entries in reply.get(source.stream.encode(), ()):
                         flat = [(entry_id, _flat(fields)) for entry_id, fields in entries]
-                        session.admit_entries(flat, source)
+                        session.admit_entries(flat, source, asked=asked)
             except (RedisError, OSError, TimeoutError) as error:
                 failed += 1
                 self.trouble(error)
@@ -67,7 +68,7 @@ class CompetingReader(Reader):
         rounds = 0
         while True:
             try:
-                await self._touch(session)
+                await session.touch()
                 await self._take_over(session)
                 self.heard_again()
                 if rounds % _ROUNDS_PER_CLEANING == 0:
@@ -78,19 +79,10 @@ class CompetingReader(Reader):
                 log.debug("stream_takeover_delayed", extra={**self._where, "error": type(error).__name__})
             await pause(min(self._settings.min_idle / 3, _LONGEST_PAUSE))
 
-    async def _touch(self, session: Session) -> None:
-        settings = self._settings
-        for source in session.sources:
-            ids: list[Any] = [work.entry_id for work in session.known.values() if work.source is source]
-            if ids:
-                await settings.connections.commands.xclaim(
-                    source.stream, settings.group, settings.consumer, 0, ids, justid=True
-                )
-
     async def _take_over(self, session: Session) -> None:
         idle = self._settings.min_idle
         for pending in session.pending:
-            room = self._settings.prefetch - session.dispatcher.size
+            room = session.free
             if room <= 0:
                 return
             left = [
@@ -99,7 +91,8 @@ class CompetingReader(Reader):
                 if pending.source.prefix + entry.entry_id not in session.known
             ]
             if left:
-                session.admit(await pending.claim(left, lease=None, idle=idle))
+                asked = self._settings.clock.monotonic()
+                session.admit(await pending.claim(left, lease=None, idle=idle), asked=asked)
 
     async def _forget_consumers(self) -> None:
         settings = self._settings

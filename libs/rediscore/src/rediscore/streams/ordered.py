@@ -12,6 +12,7 @@ from rediscore.streams.lease import PartitionLease
 from rediscore.streams.pending import PendingEntry, PendingList
 from rediscore.streams.reader import TROUBLE, Reader, pause
 from rediscore.streams.session import ReaderSettings, Session, Stopping
+from rediscore.streams.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class OrderedReader(Reader):
         self.heard(CheckResult("reading"))
         ids = {}
         for source, entries in zip(session.sources, reply, strict=True):
-            session.admit_entries(entries, source)
+            session.admit_entries(entries, source, asked=asked)
             ids[source.stream] = [entry_id for entry_id, _ in entries]
         return ids
 
@@ -127,15 +128,18 @@ class OrderedReader(Reader):
     ) -> None:
         while entries:
             count = await session.room()
-            session.admit(await pending.claim(entries[:count], lease=lease))
+            self._admit(session, await pending.claim(entries[:count], lease=lease))
             del entries[:count]
+
+    def _admit(self, session: Session, works: list[Work]) -> None:
+        session.admit(works, asked=self._settings.clock.monotonic())
 
     async def _drain_alone(
         self, session: Session, lease: PartitionLease, pending: PendingList, entries: list[PendingEntry]
     ) -> None:
         for entry in entries:
             await session.emptied()
-            session.admit(await pending.claim([entry], lease=lease))
+            self._admit(session, await pending.claim([entry], lease=lease))
             await session.emptied()
 
     def _is_suspect(self, entry: PendingEntry) -> bool:

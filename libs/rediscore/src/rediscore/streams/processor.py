@@ -58,26 +58,30 @@ class Processor:
         self._metrics = metrics
         self._random = random
 
-    async def run(self, works: Sequence[Work]) -> float | None:
-        """Try works of one lane once (`dispatcher.Runner`).
+    async def run(self, works: Sequence[Work]) -> None:
+        """Try works once (`dispatcher.Runner`).
 
         Raises: LeaseLost.
         """
         if self._lease is not None and not self._lease.held:
             raise self._lease.lost()
+        rest: list[Work] = []
+        waiting: set[str] = set()
         for work in works:
-            delay = await self._sort_out(work)
-            if delay is not None:
-                return delay
-        rest = [work for work in works if work.outcome is None]
-        if not rest:
-            return None
-        if self._routes.batch is not None:
-            return await self._handle_batch(rest, self._routes.batch)
-        return await self._handle_one(rest[0])
+            if work.lane in waiting:
+                continue
+            await self._sort_out(work)
+            if work.pause:
+                waiting.add(work.lane)
+            elif not work.ended:
+                rest.append(work)
+        if rest and self._routes.batch is not None:
+            await self._handle_batch(rest, self._routes.batch)
+        elif rest:
+            await self._handle_one(rest[0])
 
-    async def _sort_out(self, work: Work) -> float | None:
-        """End what needs no handler; the delay when that must be tried again."""
+    async def _sort_out(self, work: Work) -> None:
+        """End what needs no handler; it gets a pause when that must be tried again."""
         event = work.event
         if work.flaw is None and event is not None:
             if work.reclaims > self._retry.max_reclaims:
@@ -86,35 +90,35 @@ class Processor:
                 self._end(work, Outcome.IGNORED)
             elif self._routes.batch is None and self._routes.handler(event.type) is None:
                 work.flaw = Flaw(Reason.UNKNOWN_TYPE, f"No handler for type {event.type}.")
-        return await self._bury(work, work.flaw) if work.flaw is not None else None
+        if work.flaw is not None:
+            await self._bury(work, work.flaw)
 
-    async def _handle_one(self, work: Work) -> float | None:
+    async def _handle_one(self, work: Work) -> None:
         event = work.event
         handler = self._routes.handler(event.type) if event is not None else None
         if event is None or handler is None:
             raise RuntimeError("Only events with a handler come here.")
         error = await self._outcome_of(handler(event))
         if error is not None:
-            return await self._failed(work, error)
-        self._end(work, Outcome.HANDLED)
-        return None
+            await self._failed(work, error)
+        else:
+            self._end(work, Outcome.HANDLED)
 
-    async def _handle_batch(self, works: Sequence[Work], handler: BatchHandler) -> float | None:
+    async def _handle_batch(self, works: Sequence[Work], handler: BatchHandler) -> None:
         events = [work.event for work in works if work.event is not None]
         error = await self._outcome_of(handler(events))
-        if error is not None:
-            if len(works) == 1:
-                return await self._failed(works[0], error)
-            if isinstance(error, Postpone):
-                return self._postpone(works[0], error)
+        if error is None:
+            for work in works:
+                self._end(work, Outcome.HANDLED)
+        elif len(works) == 1:
+            await self._failed(works[0], error)
+        elif isinstance(error, Postpone):
+            self._postpone(works, error)
+        else:
             # One of them spoils the batch: from here on each is tried by itself.
             for work in works:
                 work.alone = True
             self._log_failure("stream_batch_split", works[0], error)
-            return self._delay(1)
-        for work in works:
-            self._end(work, Outcome.HANDLED)
-        return None
 
     async def _outcome_of(self, call: Awaitable[None]) -> Exception | None:
         """Run code of the service within its time; returns what went wrong."""
@@ -131,9 +135,10 @@ class Processor:
             return error
         return None
 
-    async def _failed(self, work: Work, error: Exception) -> float | None:
+    async def _failed(self, work: Work, error: Exception) -> None:
         if isinstance(error, Postpone):
-            return self._postpone(work, error)
+            self._postpone([work], error)
+            return
         if isinstance(error, Reject):
             work.flaw = Flaw(Reason.REJECTED, str(error), places(error))
         elif isinstance(error, ValidationError):
@@ -144,30 +149,32 @@ class Processor:
             self._log_failure("stream_handler_failed", work, error)
             if work.failures < self._retry.max_attempts:
                 await self._note_failure(work)
-                return self._delay(work.failures)
+                work.pause = self._delay(work.failures)
+                return
             work.flaw = Flaw(Reason.HANDLER_FAILED, f"{type(error).__name__}: {error}", places(error))
-        return await self._bury(work, work.flaw)
+        await self._bury(work, work.flaw)
 
-    async def _bury(self, work: Work, flaw: Flaw) -> float | None:
+    async def _bury(self, work: Work, flaw: Flaw) -> None:
         letter = self._dead_letters.letter(work, flaw)
         try:
             displaced = await self._dead_letters.write(letter, work, self._lease)
         except RedisError as error:
-            return self._bury_later(work, error)
+            self._bury_later(work, error)
+            return
         if displaced is not None:
             self._log_letter(letter, displaced)
         if self._on_dead is not None:
             failed = await self._outcome_of(self._on_dead(letter))
             if failed is not None:
-                return self._bury_later(work, failed)
+                self._bury_later(work, failed)
+                return
         self._metrics.dead(letter.reason)
         self._end(work, Outcome.DEAD, noted=True)
-        return None
 
-    def _bury_later(self, work: Work, error: Exception) -> float:
+    def _bury_later(self, work: Work, error: Exception) -> None:
         work.postponed += 1
         self._log_failure("stream_dead_letter_delayed", work, error)
-        return self._delay(work.postponed)
+        work.pause = self._delay(work.postponed)
 
     def _end(self, work: Work, outcome: Outcome, *, noted: bool = False) -> None:
         noted = noted or work.failures > 0
@@ -175,10 +182,12 @@ class Processor:
         self._metrics.ended(outcome)
         work.finish(outcome)
 
-    def _postpone(self, work: Work, error: Postpone) -> float:
-        work.postponed += 1
-        self._log_failure("stream_event_postponed", work, error)
-        return error.delay if error.delay is not None else self._delay(work.postponed)
+    def _postpone(self, works: Sequence[Work], error: Postpone) -> None:
+        self._log_failure("stream_event_postponed", works[0], error)
+        delay = error.delay or self._delay(works[0].postponed + 1)
+        for work in works:
+            work.postponed += 1
+            work.pause = delay
 
     async def _note_failure(self, work: Work) -> None:
         """Let the next reader know, should this one vanish. Best effort: losing it costs more attempts."""

@@ -15,6 +15,7 @@ from rediscore.streams.acks import AckBatcher
 from rediscore.streams.dead_letters import DeadLetters
 from rediscore.streams.dispatcher import Dispatcher
 from rediscore.streams.errors import NotActive
+from rediscore.streams.holding import Holding
 from rediscore.streams.lease import PartitionLease
 from rediscore.streams.metrics import StreamMetrics
 from rediscore.streams.partitions import hash_tag
@@ -27,7 +28,9 @@ from rediscore.streams.work import Work, work_from_entry
 
 log = logging.getLogger(__name__)
 
-BATCH_LANE = "batch"
+# Works of subjects that wait for their next attempt do not count as read ahead, up to so many times that.
+_WAITING_TOO = 10
+_ASK_AGAIN = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,15 @@ class Session:
             )
             for source in self.sources
         )
-        processor = Processor(
+        self.holding = Holding(
+            settings.connections,
+            sources=self.sources,
+            group=settings.group,
+            consumer=settings.consumer,
+            min_idle=settings.min_idle,
+            clock=settings.clock,
+        )
+        self._processor = Processor(
             routes=settings.routes,
             retry=settings.retry,
             acks=self.acks,
@@ -112,28 +123,33 @@ class Session:
             random=settings.random,
         )
         batch = settings.prefetch if settings.routes.batch else 1
-        self.dispatcher = Dispatcher(processor.run, batch=batch)
+        self.dispatcher = Dispatcher(self._run, batch=batch)
 
     async def room(self) -> int:
         """Wait until it pays to read; returns how many entries there is room for.
 
         That is when half of the bound is free, or when nothing in memory can run right now.
         """
+        half = max(self._settings.prefetch // 2, 1)
+        await self.dispatcher.until(lambda: self.free >= half or (self.free > 0 and self.dispatcher.stalled))
+        return self.free
+
+    @property
+    def free(self) -> int:
+        """How many entries there is room for now. What waits behind an event that is tried again takes
+        room from nobody, within a bound of its own."""
         bound, dispatcher = self._settings.prefetch, self.dispatcher
-        half = max(bound // 2, 1)
-        await dispatcher.until(
-            lambda: bound - dispatcher.size >= half or (bound > dispatcher.size and dispatcher.stalled)
-        )
-        return bound - dispatcher.size
+        return min(bound - dispatcher.size + dispatcher.parked, bound * _WAITING_TOO - dispatcher.size)
 
     async def emptied(self) -> None:
         """Wait until nothing is in memory and Redis knows all that has ended."""
         await self.dispatcher.until(lambda: self.dispatcher.size == 0)
         await self.acks.flush()
 
-    def admit(self, works: Sequence[Work]) -> None:
+    def admit(self, works: Sequence[Work], *, asked: float) -> None:
         """Take works in that are not here yet, each into its lane."""
         for work in works:
+            work.touched = asked
             if work.entry_id is not None:
                 if work.failure_field in self.known:
                     continue
@@ -141,13 +157,13 @@ class Session:
                 if self.lease is None:
                     # Competing: no order among entries, not even of one subject.
                     work.lane = work.failure_field.decode()
-            if self._settings.routes.batch is not None:
-                work.lane = BATCH_LANE
             self.dispatcher.put(work)
 
-    def admit_entries(self, entries: Sequence[tuple[bytes, Sequence[bytes]]], source: Source) -> None:
-        """Take new entries in, as scripts return them."""
-        self.admit([work_from_entry(entry_id, fields, source) for entry_id, fields in entries])
+    def admit_entries(
+        self, entries: Sequence[tuple[bytes, Sequence[bytes]]], source: Source, *, asked: float
+    ) -> None:
+        """Take new entries in, as scripts return them; they were asked for at this monotonic time."""
+        self.admit([work_from_entry(entry_id, fields, source) for entry_id, fields in entries], asked=asked)
 
     async def run(
         self,
@@ -174,6 +190,7 @@ class Session:
                 await stopping.requested.wait()
                 reader.cancel()
                 await self._finish(stopping.grace)
+                await self._give_back()
                 for helper in helpers:
                     helper.cancel()
         except BaseExceptionGroup as group_error:
@@ -182,6 +199,41 @@ class Session:
             stream = self._settings.stream
             self.dispatcher.close(NotActive(f"This instance reads {stream} no longer; try where it is read."))
             await self._last_acks()
+
+    async def touch(self) -> None:
+        """Keep what is in hand from being taken over, and let go what was taken nevertheless."""
+        for work in await self.holding.touch(list(self.known.values())):
+            # One that runs is let go when it would begin again.
+            if not work.running and work.outcome is None:
+                self._drop(work)
+
+    async def _run(self, works: Sequence[Work]) -> None:
+        if self.lease is None:
+            works = await self._still_held(works)
+        for work in works:
+            work.running = True
+        try:
+            if works:
+                await self._processor.run(works)
+        finally:
+            for work in works:
+                work.running = False
+
+    async def _still_held(self, works: Sequence[Work]) -> list[Work]:
+        """Those that are ours; asks where that is not sure. Without an answer they wait."""
+        doubtful = [work for work in works if not work.dropped and not self.holding.surely(work)]
+        if doubtful:
+            try:
+                for work in await self.holding.touch(doubtful):
+                    self._drop(work)
+            except (RedisError, OSError, TimeoutError):
+                for work in doubtful:
+                    work.pause = _ASK_AGAIN
+        return [work for work in works if not work.dropped and not work.pause]
+
+    def _drop(self, work: Work) -> None:
+        work.dropped = True
+        self.known.pop(work.failure_field, None)
 
     def _forget(self, ended: Iterable[bytes]) -> None:
         for field in ended:
@@ -197,6 +249,15 @@ class Session:
                 "stream_handlers_cut_off",
                 extra={"stream": self._settings.stream, "count": self.dispatcher.running},
             )
+
+    async def _give_back(self) -> None:
+        left = [work for work in self.known.values() if not work.ended and not work.running]
+        try:
+            async with asyncio.timeout(1.0):
+                await self.holding.give_back(left, self.lease)
+        except (RedisError, OSError, TimeoutError) as error:
+            # They stay pending all the same, and count as taken over from a reader that vanished.
+            log.warning("stream_entries_not_given_back", extra={"error": type(error).__name__})
 
     async def _last_acks(self) -> None:
         try:

@@ -101,7 +101,8 @@ class Subscriber:
     def on_batch(self, handler: BatchHandler, *, payloads: Mapping[str, Any] | None = None) -> BatchHandler:
         """Register the handler of a subscriber made with `batch=True`: all its events, in order.
 
-        When it fails, each event of that batch is given to it alone, so one bad event is one dead letter.
+        When it fails, each event of that batch is given to it alone, so one bad event is one dead letter,
+        and holds back its own subject only.
         """
         if not self._batch:
             raise ValueError(f"Make the subscriber of {self.stream} with batch=True to handle batches.")
@@ -125,7 +126,7 @@ class Subscriber:
         if session is None:
             raise NotActive(f"This instance does not read {self.stream}.")
         work, done = injected_work(event)
-        session.admit([work])
+        session.admit([work], asked=0.0)
         return await done
 
     def _refuse_batch(self, verb: str) -> None:

@@ -26,7 +26,8 @@ class Work:
     `lane` names what must be in sequence. `entry_id` and `source` are None for an event that came by
     another road than a stream; then nothing is acknowledged. `failure_field` is where failures are noted
     for the next reader; no two works of a group have the same. `original_id` is that of the entry in the
-    stream that all read.
+    stream that all read. `pause` are the seconds until its next attempt. `touched` is a monotonic time at
+    which it was surely ours; `dropped` means that it is another's now. `number` counts works as they came.
     """
 
     lane: str
@@ -42,8 +43,18 @@ class Work:
     postponed: int = 0
     flaw: Flaw | None = None
     alone: bool = False
+    number: int = 0
+    pause: float = 0.0
+    touched: float = 0.0
+    running: bool = False
+    dropped: bool = False
     outcome: Outcome | None = None
     done: asyncio.Future[Outcome] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether this reader has nothing more to do with it."""
+        return self.dropped or self.outcome is not None
 
     def finish(self, outcome: Outcome) -> None:
         """Note the end and tell whoever waits for it."""
