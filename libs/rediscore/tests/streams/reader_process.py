@@ -1,19 +1,22 @@
 """A consumer as a process of its own, to be killed and paused by tests.
 
 Notes "<name> start <event>" and "<name> end <event>" in a Redis list. An event with `block` never ends;
-one with `die` takes the process along, as a fault in native code would.
+one with `die` takes the process along, as a fault in native code would, one with `die_once` the first time
+only; one with `stall` stops the loop of the reader `first` for so many seconds; one with `effect` adds 1 to
+its field in a hash by an inbox.
 """
 
 import asyncio
 import os
 import signal
 import sys
+import time
 
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.retry import Backoff
 from rediscore.settings import RedisSettings
-from rediscore.streams import RawEvent, ReliableStreams, RetryPolicy
+from rediscore.streams import RawEvent, RedisInbox, ReliableStreams, RetryPolicy
 
 
 async def main(url: str, prefix: str, name: str, mode: str, max_reclaims: int) -> None:
@@ -26,9 +29,18 @@ async def main(url: str, prefix: str, name: str, mode: str, max_reclaims: int) -
         f"{prefix}.events", mode="competing" if mode == "competing" else "ordered", retry=retry
     )
 
+    inbox = RedisInbox(connections, keys=KeySpace(prefix), group="kitchen")
+
     async def handle(event: RawEvent) -> None:
         await connections.commands.rpush(f"{prefix}:log", f"{name} start {event.id}")
-        if event.data.get("die"):
+        if event.data.get("effect"):
+            await inbox.apply(event.id, [("HINCRBY", f"{prefix}:effects", event.id, 1)])
+        if name == "first":
+            # The loop stands still: nothing is read, touched or renewed meanwhile.
+            time.sleep(event.data.get("stall", 0.0))  # noqa: ASYNC251
+        if event.data.get("die") or (
+            event.data.get("die_once") and await connections.commands.sadd(f"{prefix}:died", event.id)
+        ):
             os.kill(os.getpid(), signal.SIGKILL)
         if event.data.get("block") == name:
             await asyncio.Event().wait()

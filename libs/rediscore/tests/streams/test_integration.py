@@ -15,6 +15,8 @@ from rediscore.streams import CloudEvent, Reject
 from rediscore.testing import eventually
 from rediscore.testing.streams import Recorder, StreamKit
 
+from .conftest import die
+
 pytestmark = pytest.mark.proves("R18")
 
 
@@ -154,3 +156,25 @@ async def test_the_backlog_is_that_of_redis(kit: StreamKit) -> None:
     found = await backlog()
     assert (found.lag, found.pending) == (3, 2)
     assert 0 < found.oldest_pending < 30
+
+
+@pytest.mark.proves("R20")
+async def test_dead_letters_and_what_was_sent_again_are_gauges(kit: StreamKit, recorder: Recorder) -> None:
+    from rediscore.streams.backlog import read_backlog
+
+    await die(kit, recorder, "a", "b", "c")
+    assert await kit.box().redrive((await kit.dead())[0].id, by="luigi")
+    found = await read_backlog(kit.connections, [kit.stream], kit.group)
+    assert (found.dead, found.sent_again, found.pending, found.lag) == (2, 1, 0, 0)
+    registry = CollectorRegistry()
+    streams = kit.streams(registry=registry)
+    streams.subscriber(kit.stream).on_any(recorder)
+    await streams.start()
+
+    def value(name: str) -> float | None:
+        return registry.get_sample_value(
+            f"rediscore_stream_{name}_entries", {"stream": kit.stream, "group": kit.group}
+        )
+
+    await eventually(lambda: value("dead_letter") == 2)
+    await eventually(lambda: value("redrive") is not None)

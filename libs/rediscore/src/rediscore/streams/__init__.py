@@ -12,7 +12,10 @@ from rediscore.streams.dead_letter_box import (
 )
 from rediscore.streams.errors import MalformedEntry, NotActive, Postpone, Reject
 from rediscore.streams.event import CloudEvent, RawEvent, decode_entry, encode_entry
+from rediscore.streams.groups import GroupState, forget_group, read_groups
+from rediscore.streams.inbox import RedisInbox
 from rediscore.streams.letters import Correction, DeadLetter, dead_stream
+from rediscore.streams.metrics import GroupMetrics
 from rediscore.streams.partitions import partition_of, stream_names
 from rediscore.streams.policy import Outcome, Reason, RetryPolicy
 from rediscore.streams.publisher import StreamPublisher
@@ -26,6 +29,8 @@ __all__ = [
     "Correction",
     "DeadLetter",
     "DeadLetterBox",
+    "GroupMetrics",
+    "GroupState",
     "LetterPage",
     "MalformedEntry",
     "NotActive",
@@ -34,6 +39,7 @@ __all__ = [
     "Postpone",
     "RawEvent",
     "Reason",
+    "RedisInbox",
     "RedriveFull",
     "RedriveStep",
     "Reject",
@@ -44,7 +50,9 @@ __all__ = [
     "dead_stream",
     "decode_entry",
     "encode_entry",
+    "forget_group",
     "partition_of",
+    "read_groups",
     "redrive_stream",
     "stream_names",
 ]

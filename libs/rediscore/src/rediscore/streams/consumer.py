@@ -19,12 +19,14 @@ from rediscore.streams import integration
 from rediscore.streams.backlog import read_backlog
 from rediscore.streams.checks import CheckResult
 from rediscore.streams.competing import CompetingReader
+from rediscore.streams.dead_letter_box import DeadLetterBox
 from rediscore.streams.metrics import NoMetrics, PrometheusMetrics, StreamMetrics
 from rediscore.streams.ordered import ORDERED_CONSUMER, OrderedReader
-from rediscore.streams.partitions import stream_names
+from rediscore.streams.partitions import hash_tag, stream_names
 from rediscore.streams.policy import RetryPolicy
 from rediscore.streams.reader import Reader, pause
 from rediscore.streams.session import ReaderSettings, Stopping
+from rediscore.streams.shares import FairShare
 from rediscore.streams.subscriber import Mode, Subscriber
 
 if TYPE_CHECKING:
@@ -42,8 +44,9 @@ class ReliableStreams:
     """All streams that one service reads, under one group.
 
     Making it does no I/O. The keys it owns beside the streams: a lease per partition (runs out after
-    `lease_ttl`) and a hash of failures per partition (entries leave it with their ack; runs out a day
-    after the last failure).
+    `lease_ttl`), the replicas of a stream with partitions (as long), a hash of failures per partition
+    (entries leave it with their ack; runs out a day after the last failure), and what was sent again to
+    this group (`DeadLetterBox`; entries leave it with their ack).
 
     Args:
         group: name of the consumer group, that of the service.
@@ -82,6 +85,7 @@ class ReliableStreams:
         self._clock = clock or SystemClock()
         self._random = random
         self._subscribers: list[Subscriber] = []
+        self._shares: list[FairShare] = []
         self._published: list[integration.Documented] = []
         self._stopping: Stopping | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,9 +112,11 @@ class ReliableStreams:
         """Declare that this service reads a stream; before `start`.
 
         Args:
+            partitions: each is read by one of the instances in ordered mode, all of them by as many each.
             mode: `ordered`: one instance reads a partition at a time; `competing`: all do, in no order.
             batch: handlers get up to `prefetch` events at once, one batch at a time.
-            prefetch: most entries in memory per partition, waiting ones included.
+            prefetch: most entries in memory per partition. Ten times as many when the rest waits behind
+                events that are tried again.
             concurrency: most handlers at once per partition.
             ignore: event types to acknowledge unseen.
 
@@ -143,10 +149,11 @@ class ReliableStreams:
         """Start reading and return at once; while Redis is away the readers keep trying."""
         if self._tasks:
             raise RuntimeError("These streams run already.")
-        stopping = self._stopping = Stopping(asyncio.Event())
+        stopping = self._stopping = Stopping()
         for subscriber in self._subscribers:
+            share = self._share_of(subscriber)
             subscriber.readers = tuple(
-                self._reader(subscriber, stream)
+                self._reader(subscriber, stream, share)
                 for stream in stream_names(subscriber.stream, subscriber.partitions)
             )
             self._tasks += [
@@ -164,8 +171,8 @@ class ReliableStreams:
         """
         if self._stopping is None or not self._tasks:
             return
-        self._stopping.grace = grace
-        self._stopping.requested.set()
+        await self._leave()
+        self._stopping.request(grace)
         if self._sampling is not None:
             self._sampling.cancel()
         tasks = [*self._tasks, *filter(None, [self._sampling])]
@@ -175,6 +182,15 @@ class ReliableStreams:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks, self._sampling, self._stopping = [], None, None
+
+    def dead_letter_boxes(self) -> dict[str, DeadLetterBox]:
+        """The dead letters of each partition that this service reads, by stream; other groups' are in them
+        too, so ask with `group=`. No round trip."""
+        return {
+            name: DeadLetterBox(self._connections, name, clock=self._clock)
+            for subscriber in self._subscribers
+            for name in stream_names(subscriber.stream, subscriber.partitions)
+        }
 
     def checks(self) -> dict[str, CheckResult]:
         """State of each partition that this service reads, by stream. No round trip."""
@@ -197,7 +213,32 @@ class ReliableStreams:
         ]
         return integration.asyncapi_document(title, version, receives=receives, sends=self._published)
 
-    def _reader(self, subscriber: Subscriber, stream: str) -> Reader:
+    def _share_of(self, subscriber: Subscriber) -> FairShare | None:
+        if subscriber.mode != "ordered" or subscriber.partitions == 1:
+            return None
+        stream = subscriber.stream
+        share = FairShare(
+            self._connections,
+            self._keys.key("streams", "replicas", self.group, tag=hash_tag(stream)),
+            member=self.consumer,
+            ttl=self._lease_ttl,
+            partitions=subscriber.partitions,
+            clock=self._clock,
+        )
+        self._shares.append(share)
+        return share
+
+    async def _leave(self) -> None:
+        shares, self._shares = self._shares, []
+        for share in shares:
+            try:
+                async with asyncio.timeout(1.0):
+                    await share.leave()
+            except (RedisError, OSError, TimeoutError) as error:
+                # It counts until its time is over.
+                log.warning("stream_share_not_left", extra={"error": type(error).__name__})
+
+    def _reader(self, subscriber: Subscriber, stream: str, share: FairShare | None) -> Reader:
         ordered = subscriber.mode == "ordered"
         settings = ReaderSettings(
             connections=self._connections,
@@ -218,7 +259,9 @@ class ReliableStreams:
             metrics=self._metrics_of(subscriber.stream),
             random=self._random,
         )
-        return OrderedReader(settings, owner=self.consumer) if ordered else CompetingReader(settings)
+        if ordered:
+            return OrderedReader(settings, owner=self.consumer, share=share)
+        return CompetingReader(settings)
 
     def _metrics_of(self, stream: str) -> StreamMetrics:
         return self._metrics.of(stream, self.group) if self._metrics is not None else NoMetrics()
@@ -232,7 +275,5 @@ class ReliableStreams:
                 except RedisError as error:
                     log.debug("stream_backlog_unknown", extra={"error": type(error).__name__})
                     continue
-                metrics.of(subscriber.stream, self.group).backlog(
-                    lag=backlog.lag, pending=backlog.pending, oldest_pending=backlog.oldest_pending
-                )
+                metrics.of(subscriber.stream, self.group).backlog(backlog)
             await pause(_BACKLOG_EVERY)

@@ -12,6 +12,7 @@ from rediscore.streams.lease import PartitionLease
 from rediscore.streams.pending import PendingEntry, PendingList
 from rediscore.streams.reader import TROUBLE, Reader, pause
 from rediscore.streams.session import ReaderSettings, Session, Stopping
+from rediscore.streams.shares import FairShare
 from rediscore.streams.work import Work
 
 log = logging.getLogger(__name__)
@@ -20,20 +21,22 @@ _READ = Script.load("rediscore.streams.lua", "read.lua")
 
 # All replicas read under one name: a lease says who is active, and no names of dead ones pile up.
 ORDERED_CONSUMER = "reader"
-_STANDBY_POLL = 1.0
+_STANDBY_POLL = 0.5
 _QUIET = 1.5
 
 
 class OrderedReader(Reader):
     """Reader of one partition while it holds the lease, stand-by while another does."""
 
-    def __init__(self, settings: ReaderSettings, *, owner: str) -> None:
+    def __init__(self, settings: ReaderSettings, *, owner: str, share: FairShare | None) -> None:
         super().__init__(settings)
         self._owner = owner
+        self._share = share
         self._next: PartitionLease | None = None
 
     async def term(self, stopping: Stopping) -> None:
-        """Ask for the lease; with it read until it is lost, without it wait a second at most."""
+        """Ask for the lease when our share allows. With it read until it is lost or beyond our share; without
+        it wait, half a second at most."""
         # The same lease object until it is ours: an answer lost on the way must not lock us out.
         lease = self._next = self._next or PartitionLease(
             self._settings.connections,
@@ -42,15 +45,25 @@ class OrderedReader(Reader):
             ttl=self._settings.lease_ttl,
             clock=self._settings.clock,
         )
-        wait = await lease.acquire()
-        if wait:
-            self.heard(CheckResult("standby", "Another instance reads."))
-            await stopping.within(min(wait, _STANDBY_POLL))
+        stream, share = self._settings.stream, self._share
+        wait = await (lease.acquire() if share is None else share.acquire(stream, lease))
+        if wait is None or wait:
+            why = "Another instance reads." if wait else "This instance reads its share of the partitions."
+            self.heard(CheckResult("standby", why))
+            await stopping.within(min(wait or _STANDBY_POLL, _STANDBY_POLL))
             return
+        try:
+            await self._read_with(lease, stopping)
+        finally:
+            if share is not None:
+                share.held.discard(stream)
+
+    async def _read_with(self, lease: PartitionLease, stopping: Stopping) -> None:
         self._next = None
         session = self._session = Session(self._settings, lease)
         try:
-            await session.run(self._read(session, lease), self._keep(lease), stopping=stopping)
+            with stopping.part() as term:
+                await session.run(self._read(session, lease), self._keep(lease, term), stopping=term)
         finally:
             self._session = None
             await self._release(lease)
@@ -147,15 +160,20 @@ class OrderedReader(Reader):
         # half of the limit on it runs alone, so that only the culprit gets to the limit.
         return entry.deliveries > self._settings.retry.max_reclaims // 2
 
-    async def _keep(self, lease: PartitionLease) -> None:
-        """Extend the lease when reading does not, as when memory is full."""
+    async def _keep(self, lease: PartitionLease, term: Stopping) -> None:
+        """Extend the lease when reading does not, as when memory is full; end the term when the partition is
+        beyond our share."""
         while True:
             await pause(min(lease.ttl / 6, 1.0))
-            if not lease.due and self.silence < _QUIET:
-                continue
             try:
-                await lease.renew()
-                self.heard_again()
+                if self._share is not None:
+                    await self._share.refresh()
+                    if self._share.surplus(self._settings.stream):
+                        log.info("stream_partition_given_up", extra=self._where)
+                        term.request(term.grace)
+                if lease.due or self.silence >= _QUIET:
+                    await lease.renew()
+                    self.heard_again()
             except TRANSIENT:
                 if not lease.held:
                     raise lease.lost() from None

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from random import Random
 
 from redis.exceptions import RedisError
@@ -236,8 +237,8 @@ class Session:
         self.known.pop(work.failure_field, None)
 
     def _forget(self, ended: Iterable[bytes]) -> None:
-        for field in ended:
-            self.known.pop(field, None)
+        for entry in ended:
+            self.known.pop(entry, None)
 
     async def _finish(self, grace: float) -> None:
         self.dispatcher.halt()
@@ -268,12 +269,32 @@ class Session:
             log.warning("stream_acks_lost", extra={"error": type(error).__name__})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Stopping:
     """The wish to stop, and how long running handlers may take."""
 
-    requested: asyncio.Event
+    requested: asyncio.Event = field(default_factory=asyncio.Event)
     grace: float = 10.0
+    parts: "set[Stopping]" = field(default_factory=set)
+
+    def request(self, grace: float) -> None:
+        """Wish it, for all that is part of it too."""
+        self.grace = grace
+        self.requested.set()
+        for part in self.parts:
+            part.request(grace)
+
+    @contextmanager
+    def part(self) -> "Iterator[Stopping]":
+        """A wish of its own for something that also ends with the whole."""
+        part = Stopping(grace=self.grace)
+        if self.requested.is_set():
+            part.requested.set()
+        self.parts.add(part)
+        try:
+            yield part
+        finally:
+            self.parts.discard(part)
 
     async def within(self, seconds: float) -> bool:
         """Wait that long; True at once when stopping is wished."""
