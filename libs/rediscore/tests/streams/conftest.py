@@ -42,10 +42,23 @@ def spawn(redis_url: str, key_prefix: str) -> Iterator[Spawn]:
     """Starts a consumer process; all are gone at the end of the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(name: str, mode: str = "ordered", max_reclaims: int = 20) -> "subprocess.Popen[bytes]":
+    def start(
+        name: str, mode: str = "ordered", max_reclaims: int = 20, concurrency: int = 16
+    ) -> "subprocess.Popen[bytes]":
         script = Path(__file__).with_name("reader_process.py")
         started.append(
-            subprocess.Popen([sys.executable, script, redis_url, key_prefix, name, mode, str(max_reclaims)])
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    script,
+                    redis_url,
+                    key_prefix,
+                    name,
+                    mode,
+                    str(max_reclaims),
+                    str(concurrency),
+                ]
+            )
         )
         return started[-1]
 

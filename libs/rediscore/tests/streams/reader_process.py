@@ -19,14 +19,17 @@ from rediscore.settings import RedisSettings
 from rediscore.streams import RawEvent, RedisInbox, ReliableStreams, RetryPolicy
 
 
-async def main(url: str, prefix: str, name: str, mode: str, max_reclaims: int) -> None:
+async def main(url: str, prefix: str, name: str, mode: str, max_reclaims: int, concurrency: int) -> None:
     connections = RedisConnections(RedisSettings.from_url(url))
     streams = ReliableStreams(
         connections, group="kitchen", keys=KeySpace(prefix), consumer=name, lease_ttl=1.0, min_idle=0.6
     )
     retry = RetryPolicy(max_attempts=3, backoff=Backoff(0.01, 0.05), max_reclaims=max_reclaims)
     subscriber = streams.subscriber(
-        f"{prefix}.events", mode="competing" if mode == "competing" else "ordered", retry=retry
+        f"{prefix}.events",
+        mode="competing" if mode == "competing" else "ordered",
+        retry=retry,
+        concurrency=concurrency,
     )
 
     inbox = RedisInbox(connections, keys=KeySpace(prefix), group="kitchen")
@@ -57,4 +60,4 @@ async def main(url: str, prefix: str, name: str, mode: str, max_reclaims: int) -
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]), int(sys.argv[6])))

@@ -72,7 +72,9 @@ async def test_what_a_killed_instance_held_is_taken_over(
     kit: StreamKit, redis_url: str, recorder: Recorder
 ) -> None:
     script = Path(__file__).with_name("reader_process.py")
-    process = subprocess.Popen([sys.executable, script, redis_url, kit.prefix, "first", "competing", "20"])
+    process = subprocess.Popen(
+        [sys.executable, script, redis_url, kit.prefix, "first", "competing", "20", "16"]
+    )
     try:
         await kit.publish(*(kit.event(f"e{n}", block="first") for n in range(5)))
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+from collections import Counter
 from typing import Any
 
 import pytest
 from rediscore.streams import Reason
+from rediscore.streams.subscriber import Mode
 from rediscore.testing import eventually
 from rediscore.testing.streams import Recorder, StreamKit, assert_in_order
 
@@ -45,7 +47,7 @@ async def test_a_killed_reader_is_replaced_and_its_work_done_first(kit: StreamKi
     first.kill()
     first.wait()
     await kit.publish(kit.event("new", "s1"))
-    await logged(kit, "second end new", within=5.0)
+    await logged(kit, "second end new", within=20.0)
     await kit.settled()
     # The ack of "done" may not have left the first process; that is what at-least-once means.
     log = [line for line in await log_of(kit) if not line.endswith(" done")]
@@ -158,3 +160,29 @@ async def test_two_readers_changing_all_the_time_lose_and_disorder_nothing(kit: 
     assert await kit.pending() == 0
     assert_in_order(recorder.events)
     assert set(recorder.calls.values()) == {1}
+
+
+@pytest.mark.proves("X2")
+@pytest.mark.parametrize("mode", ["ordered", "competing"])
+async def test_a_reader_whose_loop_stood_still_begins_nothing_that_others_took(
+    kit: StreamKit, spawn: Spawn, recorder: Recorder, mode: Mode
+) -> None:
+    """A handler blocks the loop for longer than lease and idle time: what it had behind that is another's."""
+    first = spawn("first", mode, concurrency=1)
+    await kit.publish(kit.event("known"))
+    await logged(kit, "first end known")
+    await kit.settled()
+    await kit.publish(kit.event("stall", stall=4.0), *(kit.event(f"e{n}") for n in range(6)))
+    await logged(kit, "first start stall")
+    streams = kit.streams(min_idle=0.6)
+    streams.subscriber(kit.stream, mode=mode).on_any(recorder)
+    await streams.start()
+    await logged(kit, "first end stall")
+    await kit.settled()
+    begun = Counter(line.split(" start ")[1] for line in await log_of(kit) if " start " in line)
+    both = begun + recorder.calls
+    # Only the one in which the loop stood still runs twice: nobody can tell its reader from a dead one.
+    assert both.pop("stall") == 2
+    assert both == {"known": 1, **{f"e{n}": 1 for n in range(6)}}
+    assert set(recorder.calls) == {"stall", *(f"e{n}" for n in range(6))}
+    assert first.poll() is None

@@ -120,6 +120,8 @@ def _sentence(error: Exception, stream: str) -> str:
         return f"The key {stream} holds something else than a stream: rename or delete it."
     if text.startswith(("NOGROUP", "UNBLOCKED")):
         return f"The stream {stream} or its group vanished; it is being made again."
+    if "is a replica now" in text:
+        return "The server became a replica and takes no writes; the new primary is looked for."
     if isinstance(error, ResponseError):
         return f"Redis refuses: {text.split(' script:')[0]}"
     return f"Redis does not answer ({type(error).__name__})."
