@@ -14,37 +14,6 @@ from rediscore.testing.streams import Recorder, StreamKit, assert_in_order
 pytestmark = pytest.mark.proves("R18")
 
 
-async def test_what_was_added_before_the_group_is_delivered(kit: StreamKit, recorder: Recorder) -> None:
-    await kit.publish(*(kit.event(f"e{n}", f"s{n % 7}", n=n) for n in range(300)))
-    await kit.read(recorder)
-    await eventually(lambda: len(recorder.events) == 300)
-    await kit.publish(kit.event("new", "s1", n=1000))
-    await eventually(lambda: "new" in recorder.calls)
-    await kit.settled()
-    assert_in_order(recorder.events)
-    assert set(recorder.calls.values()) == {1}
-
-
-async def test_one_subject_waits_behind_its_failure_and_others_do_not(kit: StreamKit) -> None:
-    log: list[str] = []
-    others_done = asyncio.Event()
-
-    async def handler(event: Any) -> None:
-        log.append(event.id)
-        if event.id == "bad" and not others_done.is_set():
-            raise RuntimeError
-        if event.id == "other-9":
-            others_done.set()
-
-    others = [kit.event(f"other-{n}", f"subject-{n}") for n in range(10)]
-    await kit.publish(kit.event("bad", "stuck"), kit.event("after", "stuck"), *others)
-    await kit.read(handler, retry=RetryPolicy(max_attempts=50, backoff=Backoff(0.05, 0.05, jitter=False)))
-    await eventually(lambda: "after" in log)
-    await kit.settled()
-    # All others went through between the first failure and the success, "after" only behind it.
-    assert log.index("other-9") < len(log) - 1 - log[::-1].index("bad") < log.index("after")
-
-
 async def test_events_of_one_subject_never_overlap(kit: StreamKit) -> None:
     running: dict[str, int] = {}
     most: dict[str, int] = {}

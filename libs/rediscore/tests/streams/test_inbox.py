@@ -1,16 +1,13 @@
 """Effects in the same Redis: once under redelivery, whatever is lost on the way."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from redis.exceptions import ResponseError
 from rediscore.client import RedisConnections
 from rediscore.streams import RedisInbox
-from rediscore.testing import FaultProxy, eventually
+from rediscore.testing import FaultProxy
 from rediscore.testing.streams import StreamKit
-
-from .conftest import Spawn
 
 pytestmark = pytest.mark.proves("R18", "X3")
 
@@ -60,28 +57,3 @@ async def test_a_wrong_command_is_never_applied_by_halves_twice(kit: StreamKit, 
         with pytest.raises(ResponseError, match="half done: command 2"):
             await inbox.apply("second-is-wrong", [("INCR", counter), wrong])
     assert await kit.commands.get(counter) == b"2"
-
-
-@pytest.mark.parametrize("mode", ["ordered", "competing"])
-async def test_effects_are_counted_once_while_readers_are_killed(
-    kit: StreamKit, spawn: Spawn, mode: Any
-) -> None:
-    """Each event adds 1; readers die between effect and acknowledgement."""
-    await kit.publish(*(kit.event(f"e{n}", f"s{n % 7}", effect=True, die_once=n % 9 == 8) for n in range(24)))
-    effects: list[int] = []
-
-    async def all_there() -> bool:
-        effects[:] = [int(value) for value in await kit.commands.hvals(f"{kit.prefix}:effects")]
-        return len(effects) == 24
-
-    for _ in range(6):
-        process = spawn("reader", mode)
-
-        async def ended(process: Any = process) -> bool:
-            return process.poll() is not None or (await all_there() and not await kit.pending())
-
-        await eventually(ended, within=20)
-        if process.poll() is None:
-            break
-    await kit.settled()
-    assert effects == [1] * 24
