@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
+from rediscore.streams import GroupMetrics
 
 from pizzeria_chassis.auth import Principal, require
 from pizzeria_chassis.database import Database
@@ -58,6 +59,7 @@ class EventMetrics:
         self.refilled = Counter(
             "outbox_refilled", "Events added again because Redis had lost them.", registry=registry
         )
+        self.groups = GroupMetrics(registry)
         self.lag = Gauge(
             "inbox_lag_events", "Events of the feed that are not yet applied.", ("stream",), registry=registry
         )

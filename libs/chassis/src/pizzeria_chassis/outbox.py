@@ -8,6 +8,7 @@ from typing import Any, Final
 import structlog
 from rediscore.client import RedisConnections
 from rediscore.retry import Backoff
+from rediscore.streams import read_groups
 from rediscore.streams.event import CloudEvent, RawEvent
 from rediscore.streams.partitions import partition_of, stream_names
 from rediscore.streams.publisher import StreamPublisher
@@ -54,6 +55,7 @@ class Relay:
         metrics: EventMetrics | None = None,
     ) -> None:
         self._database = database
+        self._connections = connections
         self._publisher = StreamPublisher(connections)
         self._partitions = partitions
         self._metrics = metrics
@@ -145,6 +147,9 @@ class Relay:
             self._next_trim = time.monotonic() + TRIM_SECONDS
             for name in self._ends:
                 await self._publisher.trim(name)
+                if self._metrics is not None:
+                    # Also the groups that nobody reads any more: they keep the stream from being trimmed.
+                    self._metrics.groups.show(name, await read_groups(self._connections, name))
         return len(rows) == BATCH
 
     def _note_waiting(self, events: int) -> None:

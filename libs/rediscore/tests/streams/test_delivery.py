@@ -321,3 +321,18 @@ async def test_wrong_registrations_are_refused(kit: StreamKit) -> None:
         subscriber.on_batch(unannotated)
     with pytest.raises(ValueError, match="at least one attempt"):
         RetryPolicy(max_attempts=0)
+
+
+async def test_a_subject_that_waits_does_not_fill_the_memory_for_others(kit: StreamKit) -> None:
+    """More events behind the failing one than are read ahead."""
+    seen: list[str] = []
+
+    async def handler(event: Any) -> None:
+        if event.subject == "stuck" and "other" not in seen:
+            raise Postpone("its own dependency is down", delay=0.05)
+        seen.append(event.id)
+
+    await kit.publish(*(kit.event(f"e{n}", "stuck") for n in range(30)), kit.event("other", "free"))
+    await kit.read(handler, prefetch=8)
+    await kit.settled()
+    assert seen == ["other", *(f"e{n}" for n in range(30))]
