@@ -12,8 +12,10 @@ from rediscore.testing.streams import Recorder, StreamKit, assert_in_order
 pytestmark = pytest.mark.proves("R18")
 
 
-async def replica(kit: StreamKit, name: str, handler: Any, partitions: int = 4) -> ReliableStreams:
-    streams = kit.streams(consumer=name, lease_ttl=1.0)
+async def replica(
+    kit: StreamKit, name: str, handler: Any, *, partitions: int = 4, lease_ttl: float = 1.0
+) -> ReliableStreams:
+    streams = kit.streams(consumer=name, lease_ttl=lease_ttl)
     streams.subscriber(kit.stream, partitions=partitions).on_any(handler)
     await streams.start()
     return streams
@@ -31,14 +33,14 @@ async def tell(kit: StreamKit, numbers: range, partitions: int = 4) -> None:
 
 
 async def test_who_comes_later_gets_a_share_and_leaves_it_at_once(kit: StreamKit, recorder: Recorder) -> None:
-    first = await replica(kit, "first", recorder)
+    first = await replica(kit, "first", recorder, lease_ttl=30.0)
     await eventually(lambda: reads(first) == 4)
-    second = await replica(kit, "second", recorder)
+    second = await replica(kit, "second", recorder, lease_ttl=30.0)
     await eventually(lambda: (reads(first), reads(second)) == (2, 2))
-    third = await replica(kit, "third", recorder)
+    third = await replica(kit, "third", recorder, lease_ttl=30.0)
     await eventually(lambda: sorted(map(reads, (first, second, third))) == [1, 1, 2])
     assert all(check.healthy for check in third.checks().values())
-    # One stops in good order, the others need not wait for a lease to run out.
+    # One stops in good order: nobody waits for its lease, or for its share, to run out.
     await tell(kit, range(16))
     await second.stop()
     await eventually(lambda: reads(first) == reads(third) == 2)
