@@ -15,6 +15,8 @@ from rediscore.tasks.attempt import Attempt
 log = logging.getLogger(__name__)
 
 _RENEWALS_PER_LEASE: Final = 3
+_DEAF_SECONDS: Final = 2.0
+"""How long a task that is cancelled may take to end before it is given back all the same."""
 
 
 class Custody:
@@ -64,7 +66,9 @@ class Custody:
             claims.append(attempt.claim)
             self.held.pop(attempt.claim.token, None)
         if runs := [attempt.running for attempt in attempts if attempt.running is not None]:
-            await asyncio.wait(runs)
+            _, deaf = await asyncio.wait(runs, timeout=_DEAF_SECONDS)
+            if deaf:
+                log.warning("tasks_ignore_cancellation", extra={"tasks": len(deaf)})
         if claims:
             try:
                 async with asyncio.timeout(2):

@@ -54,7 +54,7 @@ class EndedCall:
     id: str
     task: str
     outcome: Outcome
-    """failed: it will be tried again."""
+    """failed: it will be tried again; cancelled: by somebody, or because its lease was lost."""
     ended_at: datetime
     seconds: float
     attempt: int

@@ -76,6 +76,9 @@ class Settling:
             return True
         try:
             acked = await self._queue.ack_many(ended)
+        except asyncio.CancelledError:
+            self.put_back(ended)  # at the end of the worker: the last flush brings them
+            raise
         except (RedisError, OSError) as error:
             self.put_back(ended)
             log.warning("tasks_not_acknowledged", extra={"error": type(error).__name__})

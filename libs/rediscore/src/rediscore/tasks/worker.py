@@ -117,9 +117,10 @@ class Worker:
                 await asyncio.wait(running, timeout=self._grace)
         finally:
             await self._give_back([*self._waiting, *self._running])
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            while left := [helper for helper in helpers if not helper.done()]:
+                for helper in left:  # one cancellation may get lost in a library on Python 3.11
+                    helper.cancel()
+                await asyncio.wait(left, timeout=1)
             await self._settling.flush()
             self._custody.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -161,7 +162,7 @@ class Worker:
         if ended := self._settling.take():
             try:
                 claims = await self._queue.claim_many(self.name, wanted, done=ended)
-            except (RedisError, OSError):
+            except (RedisError, OSError, asyncio.CancelledError):
                 self._settling.put_back(ended)
                 raise
             if claims:
