@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, TypeVar
 
 from pizzeria_chassis.chassis import Chassis
@@ -18,7 +18,6 @@ from order_service.use_cases.sessions import MOST_PER_GUEST, Lifetimes
 T = TypeVar("T")
 
 AWAY: Final = (RedisError, CircuitOpen, TimeoutError, OSError)
-NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 TOKEN_BYTES: Final = 32
 
 
@@ -50,9 +49,9 @@ class RedisSessions:
         self._store = store
         self._breaker = breaker
 
-    async def begin(self, customer_id: str) -> str:
+    async def begin(self, customer_id: str, until: datetime) -> str:
         try:
-            session = await self._call(lambda: self._store.create(customer_id, Voucher(NEVER)))
+            session = await self._call(lambda: self._store.create(customer_id, Voucher(until)))
         except AWAY:
             # Redis will never know this token: SQL answers for it as long as it lives.
             return secrets.token_urlsafe(TOKEN_BYTES)

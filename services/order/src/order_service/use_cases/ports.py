@@ -221,8 +221,8 @@ class SessionLane(Protocol):
     then it knows nothing, and SQL is asked. Those that return a bool: False when it could not be told.
     """
 
-    async def begin(self, customer_id: str) -> str:
-        """A new random token, which nobody vouches for yet."""
+    async def begin(self, customer_id: str, until: datetime) -> str:
+        """A new random token, vouched for until then."""
         ...
 
     async def load(self, token: str) -> SeenSession | None:

@@ -116,8 +116,9 @@ class Sessions:
         await self._sure(await self._lane.end_all(customer_id))
 
     async def _new(self, customer_id: str, now: datetime) -> tuple[str, Session]:
-        token = await self._lane.begin(customer_id)
         lifetimes = self._lifetimes
+        # Before SQL has it: if that fails, nobody will ever know the token.
+        token = await self._lane.begin(customer_id, now + min(lifetimes.vouch, lifetimes.absolute))
         session = Session(
             _digest(token),
             customer_id,
