@@ -61,28 +61,25 @@ async def test_every_wrong_field_is_pointed_at(house: House, guest: Guest) -> No
 
 
 @pytest.mark.proves("P15")
-@pytest.mark.parametrize(
-    ("header", "value"),
-    [
+async def test_a_header_that_is_none_is_named(guest: Guest) -> None:
+    for header, value in (
         ("If-Match", "W/x"),
         ("Idempotency-Key", "x" * 256),
         ("Cart-Token", "x" * 42),
         ("Cart-Token", "x" * 42 + "!"),
-    ],
-)
-async def test_a_header_that_is_none_is_named(guest: Guest, header: str, value: str) -> None:
-    path, body = ("/cart/merge", None) if header == "Cart-Token" else ("/cart/checkout", TERMS)
-    answer = await guest.post(path, json=body, headers={header: value})
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["parameter"].lower() == header.lower()
+    ):
+        path, body = ("/cart/merge", None) if header == "Cart-Token" else ("/cart/checkout", TERMS)
+        answer = await guest.post(path, json=body, headers={header: value})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["parameter"].lower() == header.lower()
 
 
 @pytest.mark.proves("P15")
-@pytest.mark.parametrize("line_id", ["nonsense", "%00", "..%2f..", "x" * 2000])
-async def test_a_line_that_cannot_be_is_not_found(guest: Guest, line_id: str) -> None:
+async def test_a_line_that_cannot_be_is_not_found(guest: Guest) -> None:
     await guest.add()
-    assert (await guest.delete(f"/cart/items/{line_id}")).status_code == 404
-    assert (await guest.patch(f"/cart/items/{line_id}", {"quantity": 2})).status_code == 404
+    for line_id in ("nonsense", "%00", "..%2f..", "x" * 2000):
+        assert (await guest.delete(f"/cart/items/{line_id}")).status_code == 404
+        assert (await guest.patch(f"/cart/items/{line_id}", {"quantity": 2})).status_code == 404
     assert [line["quantity"] for line in (await guest.cart())["items"]] == [1]
 
 

@@ -36,27 +36,27 @@ async def test_a_profile_is_corrected_field_by_field(house: House) -> None:
     assert (await guest.patch("/me", {})).json() == me
 
 
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"name": None}, "/name"),
+    ({"name": ""}, "/name"),
+    ({"name": "x" * 101}, "/name"),
+    ({"name": "two\nlines"}, "/name"),
+    ({"name": "half \ud800 pair"}, "/name"),
+    ({"email": "nul\x00@example.org"}, "/email"),
+    ({"phone": "x"}, "/phone"),
+    ({"id": "mine"}, "/id"),
+    ({"created_at": "2001-01-01T00:00:00Z"}, "/created_at"),
+]
+
+
 @pytest.mark.proves("P2", "P15")
-@pytest.mark.parametrize(
-    ("body", "pointer"),
-    [
-        ({"name": None}, "/name"),
-        ({"name": ""}, "/name"),
-        ({"name": "two\nlines"}, "/name"),
-        ({"name": "half \ud800 pair"}, "/name"),
-        ({"email": "nul\x00@example.org"}, "/email"),
-        ({"phone": "x"}, "/phone"),
-        ({"id": "mine"}, "/id"),
-        ({"created_at": "2001-01-01T00:00:00Z"}, "/created_at"),
-    ],
-)
-async def test_a_wrong_correction_changes_nothing(guest: Guest, body: dict[str, Any], pointer: str) -> None:
+async def test_a_wrong_correction_changes_nothing(guest: Guest) -> None:
     before = (await guest.get("/me")).json()
-    answer = await guest.http.patch(
-        "/me", content=json.dumps(body), headers=guest.headers | {"Content-Type": "application/json"}
-    )
-    assert answer.status_code == 422
-    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    headers = guest.headers | {"Content-Type": "application/json"}
+    for body, pointer in BAD:
+        answer = await guest.http.patch("/me", content=json.dumps(body), headers=headers)
+        assert answer.status_code == 422, body
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
     assert (await guest.get("/me")).json() == before
 
 
