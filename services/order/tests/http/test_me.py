@@ -65,6 +65,7 @@ async def test_a_wrong_correction_changes_nothing(guest: Guest) -> None:
 async def test_the_export_holds_all_and_no_token(house: House) -> None:
     guest = await ada(house)
     order_id = await guest.placed(delivery_address=PERSONAL[3], notes=PERSONAL[4])
+    await guest.add(quantity=3)
     other = await house.guest(guest.http)
     await other.placed(notes="not hers")
     exported = await guest.get("/me/export")
@@ -74,6 +75,7 @@ async def test_the_export_holds_all_and_no_token(house: House) -> None:
     assert (order["id"], order["delivery_address"], order["notes"]) == (order_id, *PERSONAL[3:])
     assert order["total"] == {"amount": "25.98", "currency": "EUR"}
     assert len(document["sessions"]) == 1
+    assert [(line["quantity"], line["quote"]) for line in document["cart"]] == [(3, "12.99")]
     assert "not hers" not in exported.text
     assert guest.headers["Authorization"].split()[1] not in exported.text
 

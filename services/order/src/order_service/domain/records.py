@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from order_service.domain.cart import Line
 from order_service.domain.notices import Notice
 from order_service.domain.order import Order
 
@@ -91,10 +92,11 @@ class Due:
 
 @dataclass(frozen=True)
 class Dossier:
-    """All that SQL holds about one guest."""
+    """All that is kept about one guest; `cart` is None when it cannot be read at the moment."""
 
     exported_at: datetime
     customer: Customer
     sessions: Sequence[Session]
     orders: Sequence[Order]
     letters: Sequence[Letter]
+    cart: Sequence[Line] | None = None

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from pizzeria_contracts.money import Amount
+from pizzeria_contracts.payloads import Size
 from pydantic import BaseModel, ConfigDict
 
 from order_service.domain.order import Order
@@ -36,7 +38,21 @@ class ExportedOrder(OrderView):
         )
 
 
+class ExportedLine(BaseModel):
+    """`quote` is the unit price in EUR that was last shown."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    pizza_id: str
+    size: Size
+    toppings: tuple[str, ...]
+    quantity: int
+    quote: Amount
+
+
 class Export(BaseModel):
+    """`cart` is null when it cannot be read at the moment."""
+
     model_config = ConfigDict(frozen=True)
 
     exported_at: datetime
@@ -44,6 +60,7 @@ class Export(BaseModel):
     sessions: tuple[ExportedSession, ...]
     orders: tuple[ExportedOrder, ...]
     mailbox: tuple[LetterView, ...]
+    cart: tuple[ExportedLine, ...] | None
 
     @classmethod
     def of(cls, dossier: Dossier) -> "Export":
@@ -53,4 +70,5 @@ class Export(BaseModel):
             sessions=tuple(map(ExportedSession.model_validate, dossier.sessions)),
             orders=tuple(map(ExportedOrder.of, dossier.orders)),
             mailbox=tuple(map(LetterView.of, dossier.letters)),
+            cart=None if dossier.cart is None else tuple(map(ExportedLine.model_validate, dossier.cart)),
         )

@@ -200,7 +200,7 @@ class Profiles(Protocol):
         ...
 
     async def dossier(self, customer_id: str) -> Dossier | None:
-        """All of it as of one moment; None when there is no such guest."""
+        """All of it but the cart, as of one moment; None when there is no such guest."""
         ...
 
     async def erase(self, customer_id: str) -> None:

@@ -1,8 +1,9 @@
 """A guest's own data: shown, corrected, handed over, deleted (ADR 0055)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from order_service.domain.errors import UnknownGuest
+from order_service.domain.errors import CartsUnavailable, UnknownGuest
 from order_service.domain.records import Customer, Dossier
 from order_service.use_cases.cart_ports import Carts, Owner
 from order_service.use_cases.ports import Profiles
@@ -25,11 +26,15 @@ class Profile:
         return _known(await self._profiles.change(customer_id, changes))
 
     async def export(self, customer_id: str) -> Dossier:
-        """All that is kept about the guest, as of one moment."""
+        """All that is kept about the guest: what SQL holds as of one moment, and the cart."""
         dossier = await self._profiles.dossier(customer_id)
         if dossier is None:
             raise UnknownGuest
-        return dossier
+        try:
+            found = await self._carts.find(Owner.guest(customer_id))
+        except CartsUnavailable:
+            return dossier
+        return replace(dossier, cart=found.cart.lines)
 
     async def erase(self, customer_id: str) -> None:
         """Delete all that is personal. Orders stay, as nobody's: what was sold and paid are our facts too.
