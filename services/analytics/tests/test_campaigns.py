@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import redis.asyncio
-from analytics_service.campaigns import Campaigns
+from analytics_service.campaigns import Campaigns, Wish
 from analytics_service.tables import campaign_members
 from pizzeria_contracts.events import OrderConfirmed, PaymentCaptured
 from rediscore.streams import RawEvent
 from sqlalchemy import func, select
 
 from services.analytics.tests.evening import content, event
-from services.analytics.tests.harness import Analytics, Books, House
+from services.analytics.tests.harness import Analytics, Books, House, open_books
 
 pytestmark = pytest.mark.proves("P12")
 
@@ -117,6 +117,26 @@ async def test_an_audience_is_a_picture_with_an_end_that_survives_a_wipe(
         keys = [key async for key in client.scan_iter("*campaign*")]
         assert len(keys) == 1
         assert 6 * 86_400_000 < await client.pttl(keys[0]) <= 7 * 86_400_000
+
+
+async def test_campaigns_are_facts_on_both_databases(any_house: House) -> None:
+    async with open_books(any_house.database_url, any_house.redis_url) as books:
+        await books.keep(*bought("di", "calzone", 1000, 0, 1))
+        await books.count()
+        campaigns = Campaigns(books.database, books.projections)
+        wish = Wish("Welcome", ("new", "regular"), datetime.now(UTC) + timedelta(days=1))
+        made = await asyncio.gather(*(campaigns.begin(wish, "k-1") for _ in range(3)))
+        assert len({campaign.id for campaign, _ in made}) == 1
+        assert sorted(replayed for _, replayed in made) == [False, True, True]
+        campaign = made[0][0]
+        assert await campaigns.find(campaign.id) == campaign == await campaigns.of_key(wish, "k-1")
+        async with redis.asyncio.Redis.from_url(any_house.redis_url) as client:
+            await client.flushdb()
+        assert await campaigns.audience(campaign, 10, None) == (["di"], None)
+        await campaigns.forget_ended()  # it has not ended
+        async with redis.asyncio.Redis.from_url(any_house.redis_url) as client:
+            await client.flushdb()
+        assert await campaigns.audience(campaign, 10, None) == (["di"], None)
 
 
 async def test_a_campaign_ends(shop: Analytics, books: Books) -> None:

@@ -17,7 +17,7 @@ from rediscore.retry import TRANSIENT
 from rediscore.testing import eventually
 
 from services.analytics.tests.evening import evening
-from services.analytics.tests.harness import Analytics, Books, House, captured, confirmed
+from services.analytics.tests.harness import Analytics, Books, House, captured, confirmed, open_books
 
 pytestmark = pytest.mark.proves("P13")
 
@@ -69,14 +69,16 @@ async def test_a_rebuild_finds_what_is_wrong_and_puts_it_right(
     assert [one["reason"] for one in listed] == ["asked-for", "asked-for", "nothing-counted"]
 
 
-async def test_one_rebuild_at_a_time(books: Books) -> None:
-    await books.keep(captured(1))
-    rebuilds = [Rebuilds(books.database, LAYOUT) for _ in range(5)]
-    asked = await asyncio.gather(*(one.request("asked-for") for one in rebuilds))
-    assert len({one.id for one in asked}) == 1
-    await books.count()
-    assert await rebuilds[0].open() is None
-    assert (await rebuilds[0].request("asked-for")).id != asked[0].id
+async def test_one_rebuild_at_a_time(any_house: House) -> None:
+    async with open_books(any_house.database_url, any_house.redis_url) as books:
+        await books.keep(captured(1))
+        rebuilds = [Rebuilds(books.database, LAYOUT) for _ in range(5)]
+        asked = await asyncio.gather(*(one.request("asked-for") for one in rebuilds))
+        assert len({one.id for one in asked}) == 1
+        await books.count()
+        assert await rebuilds[0].open() is None
+        assert await books.found() == await books.expected() != {}
+        assert (await rebuilds[0].request("asked-for")).id != asked[0].id
 
 
 async def test_projections_can_be_read_all_the_time_while_events_keep_coming(books: Books) -> None:
