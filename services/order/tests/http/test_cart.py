@@ -203,6 +203,14 @@ async def test_lines_put_in_at_once_are_all_there(house: House) -> None:
     lines = (await here.cart())["items"]
     assert sorted(line["id"] for line in lines) == sorted(ids)
     assert sorted(line["quantity"] for line in lines) == [1, 2, 3, 4, 5, 6]
+    path = f"/cart/items/{ids[0]}"
+    await asyncio.gather(
+        here.patch(path, {"quantity": 9}),
+        there.patch(path, {"size": "small"}),
+        here.patch(path, {"toppings": ["basil"]}),
+    )
+    (line,) = [line for line in (await there.cart())["items"] if line["id"] == ids[0]]
+    assert (line["quantity"], line["size"], line["toppings"]) == (9, "small", ["basil"])
 
 
 @pytest.mark.proves("P2")

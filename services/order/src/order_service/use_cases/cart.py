@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import NAMESPACE_URL, uuid5
 
 from pizzeria_chassis.ids import new_id
+from pizzeria_contracts.menu import Menu
 from pizzeria_contracts.payloads import Size
 from rediscore.clock import Clock
 
@@ -74,17 +75,19 @@ class KeepCart:
         Raises: Unorderable, SoldOut, CartFull.
         """
         line_id = new_id() if key is None else str(uuid5(NAMESPACE_URL, f"cart:{owner.key}:{key}"))
-        line = await self._line(line_id, wish)
         menu = await self._menu.current()
+        line = _line(line_id, wish, menu)
         return await self._change(owner, lambda cart: carts.price(cart.put(line), menu)), line_id
 
     async def change(self, owner: Owner, line_id: str, change: LineChange) -> PricedCart:
         """Raises: UnknownLine; Unorderable, SoldOut."""
-        found = await self._store.find(owner)
-        wish = change.of(found.cart.line(line_id).wish)
-        line = await self._line(line_id, wish)
         menu = await self._menu.current()
-        return await self._change(owner, lambda cart: carts.price(cart.change(line), menu))
+
+        def changed(cart: Cart) -> PricedCart:
+            line = _line(line_id, change.of(cart.line(line_id).wish), menu)
+            return carts.price(cart.change(line), menu)
+
+        return await self._change(owner, changed)
 
     async def remove(self, owner: Owner, line_id: str) -> None:
         """Raises: UnknownLine."""
@@ -111,10 +114,6 @@ class KeepCart:
             return
         raise CartBusy
 
-    async def _line(self, line_id: str, wish: Wish) -> Line:
-        sold = pricing.price_one(wish, await self._menu.current())
-        return Line(line_id, wish.pizza_id, wish.size, wish.toppings, wish.quantity, sold.unit_price)
-
     async def _change(self, owner: Owner, change: Callable[[Cart], PricedCart]) -> PricedCart:
         for _ in range(ATTEMPTS):
             found = await self._store.find(owner)
@@ -131,3 +130,8 @@ class KeepCart:
             await self._store.touch(owner, found)
         else:
             await self._store.save(owner, found, cart)
+
+
+def _line(line_id: str, wish: Wish, menu: Menu) -> Line:
+    sold = pricing.price_one(wish, menu)
+    return Line(line_id, wish.pizza_id, wish.size, wish.toppings, wish.quantity, sold.unit_price)
