@@ -97,7 +97,8 @@ def fault_of(mutation: Mutation, root: Path = ROOT) -> str | None:
         return f"its old text is {times} times in {mutation.file}: bring {TABLE.name} up to date"
     path, _, function = mutation.test.partition("::")
     tests = (root / path).read_text("utf-8") if (root / path).is_file() else ""
-    if not re.search(rf"def {re.escape(function.rpartition('::')[2])}\(", tests):
+    name = function.rpartition("::")[2].partition("[")[0]
+    if not re.search(rf"def {re.escape(name)}\(", tests):
         return f"its test {mutation.test} does not exist"
     return None
 
