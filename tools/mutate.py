@@ -135,6 +135,8 @@ def judge(
     module = ".".join(mutant.relative_to(scratch).with_suffix("").parts).removesuffix(".__init__")
     if home is None or scratch not in Path(home).parents or imported.get(module, str(mutant)) != str(mutant):
         return Outcome(mutation, "void", f"the test imported {home}, not the mutant\n{ended.stdout[-2000:]}")
+    if ended.returncode == 0 and " passed" not in ended.stdout:
+        return Outcome(mutation, "void", f"{mutation.test} was skipped")
     if ended.returncode == 0:
         return Outcome(mutation, "survived", f"{mutation.test} passes without: {mutation.protection}")
     if ended.returncode != 1 or any(sign in ended.stdout for sign in _NO_PROGRAM):

@@ -97,6 +97,7 @@ def test_a_mutation_that_fits_nothing_is_void(
     [
         (1, "1 failed", "scratch", "killed"),
         (0, "1 passed", "scratch", "survived"),
+        (0, "1 skipped", "scratch", "void"),
         (1, "1 failed", "elsewhere", "void"),
         (1, "1 failed", None, "void"),
         (2, "interrupted", "scratch", "void"),
