@@ -7,13 +7,16 @@ DIE_AT:
     checkout:ordered                            between an order and the emptying of its cart
     notices:before, notices:after               around the transaction that writes letters
     empty                                       never
-LOSE: a step whose first call never reaches the provider.
+SPOIL: `lose:<step>`, `mute:<step>` or `hold:<step>`: its first call never reaches the provider, its reply
+    never comes back, or it takes long.
 """
 
+import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 from order_service import bootstrap
 from order_service.adapters.redis_carts import RedisCarts
@@ -35,9 +38,13 @@ from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderPlaced
 from sqlalchemy import event
 
+T = TypeVar("T")
+
+HOLD_SECONDS = 5
+
 _hear = steps.hear
 _row = ""
-_lost: set[str] = set()
+_spoilt: set[Step] = set()
 
 
 def die_at(point: str) -> None:
@@ -90,28 +97,27 @@ class DeadlyProvider:
         return self._provider.knows(token)
 
     async def charge(self, key: str, amount: Decimal, token: str) -> Answer:
-        self._before(Step.CHARGE)
-        answer = await self._provider.charge(key, amount, token)
-        die_at("call:charge:after")
-        return answer
+        return await self._call(Step.CHARGE, lambda: self._provider.charge(key, amount, token))
 
     async def lookup(self, key: str) -> Answer:
-        self._before(Step.LOOKUP)
-        answer = await self._provider.lookup(key)
-        die_at("call:lookup:after")
-        return answer
+        return await self._call(Step.LOOKUP, lambda: self._provider.lookup(key))
 
     async def refund(self, key: str) -> Settlement:
-        self._before(Step.REFUND)
-        answer = await self._provider.refund(key)
-        die_at("call:refund:after")
-        return answer
+        return await self._call(Step.REFUND, lambda: self._provider.refund(key))
 
-    def _before(self, step: Step) -> None:
+    async def _call(self, step: Step, call: Callable[[], Awaitable[T]]) -> T:
         die_at(f"call:{step}:before")
-        if os.environ.get("LOSE") == step and step not in _lost:
-            _lost.add(step)
+        how = "" if step in _spoilt else os.environ.get("SPOIL", "").removesuffix(f":{step}")
+        _spoilt.add(step)
+        if how == "hold":
+            await asyncio.sleep(HOLD_SECONDS)
+        if how == "lose":
             raise ProviderUnavailable("The call was lost on its way.")
+        answer = await call()
+        if how == "mute":
+            raise ProviderUnavailable("The reply was lost on its way.")
+        die_at(f"call:{step}:after")
+        return answer
 
 
 _forget = RedisCarts.forget

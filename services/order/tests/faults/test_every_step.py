@@ -103,11 +103,15 @@ def settings_for(step: Step | None, answer: Answer | None) -> dict[str, str]:
     if answer is Answer.DEADLINE_MISSED:
         return {"KITCHEN_DEADLINE_SECONDS": "0.5"}
     if answer is Answer.UNKNOWN:
-        return {"LOSE": "charge"}
+        return {"SPOIL": "lose:charge"}
     if answer is Answer.SILENCE and step in (Step.LOOKUP, Step.REFUND):
-        return {"LOSE": step}
-    if step is Step.LOOKUP and answer is Answer.REGRETTED:
-        return {"LOSE": "charge", "PAYMENT_RETRY_SECONDS": "5"}
+        return {"SPOIL": f"lose:{step}"}
+    if answer is Answer.REGRETTED and step is Step.CHARGE:
+        return {"SPOIL": "hold:charge"}
+    if answer is Answer.REGRETTED and step is Step.LOOKUP:
+        return {"SPOIL": "lose:charge", "PAYMENT_RETRY_SECONDS": "5"}
+    if answer is Answer.DECLINED and step is Step.LOOKUP:
+        return {"SPOIL": "mute:charge"}
     return {}
 
 
@@ -153,17 +157,15 @@ class Walk:
     def _card(self) -> str:
         if self.answer is Answer.DECLINED:
             return "tok_declined"
-        silent = self.step is Step.CHARGE and self.answer in (Answer.SILENCE, Answer.REGRETTED)
-        return "tok_timeout" if silent or (self.step is Step.LOOKUP and not self._loses()) else "tok_approved"
+        silent = self.step is Step.CHARGE and self.answer is Answer.SILENCE
+        spoilt = "charge" in settings_for(self.step, self.answer).get("SPOIL", "")
+        return "tok_timeout" if silent or (self.step is Step.LOOKUP and not spoilt) else "tok_approved"
 
     def _fields(self) -> dict[str, Any]:
         if self.step is not Step.AWAIT_SCHEDULE:
             return {}
         seconds = 3600 if self.answer is Answer.REGRETTED else 2.5
         return {"scheduled_for": (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()}
-
-    def _loses(self) -> bool:
-        return settings_for(self.step, self.answer).get("LOSE") == "charge"
 
     async def _reach(self, step: Step) -> None:
         if step in (Step.AWAIT_COOK, Step.AWAIT_DELIVERY):
@@ -174,8 +176,6 @@ class Walk:
         if step is Step.REFUND:
             await self._until_at(Step.AWAIT_KITCHEN)
             await self._tell(Answer.REJECTED)
-        elif step is Step.CHARGE:
-            await self._until_at(Step.CHARGE, Step.LOOKUP)
         else:
             await self._until_at(step)
 
