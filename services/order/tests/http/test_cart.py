@@ -99,6 +99,17 @@ async def test_a_price_that_changed_is_told_before_anything_is_ordered(house: Ho
 
 
 @pytest.mark.proves("P2")
+async def test_what_was_not_shown_is_not_accepted_by_taking_a_line_out(house: House, guest: Guest) -> None:
+    other = await guest.add(size="small")
+    await guest.add()
+    await reprice(house, guest, "19.00")
+    assert (await guest.delete(f"/cart/items/{other}")).status_code == 204  # shows no price
+    refused = await guest.check_out()
+    assert refused.json()["changes"] == [{"pointer": "/items/0", "old": eur("12.99"), "new": eur("19.00")}]
+    assert (await guest.check_out()).json()["total"] == eur("19.00")
+
+
+@pytest.mark.proves("P2")
 async def test_a_look_at_the_cart_shows_the_new_price_and_the_old(house: House, guest: Guest) -> None:
     await guest.add()
     await reprice(house, guest, "11.00")
