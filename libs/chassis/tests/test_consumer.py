@@ -26,7 +26,6 @@ from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderPlaced, OrderReady, StockLow, TicketStarted
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.settings import RedisSettings
-from rediscore.streams import DeadLetterBox
 from rediscore.streams.event import CloudEvent, RawEvent
 from rediscore.testing import eventually
 from sqlalchemy import select
@@ -131,32 +130,6 @@ async def test_poison_becomes_dead_letters_and_the_position_still_reaches_the_he
     assert await consumer.effects() == [("o-1", 1, 1), ("o-1", 2, 3)], "what is dead has no effect"
     assert await consumer.dead() == 3, "all that had an id"
     assert await consumer.position() == 3
-
-
-@pytest.mark.proves("I9")
-async def test_a_dead_event_that_is_sent_again_is_applied(replica: MakeReplica, upstream: Upstream) -> None:
-    consumer = await replica()
-    healthy = False
-
-    @consumer.consumer.on(TicketStarted)
-    async def handler(tx: Transaction, event: CloudEvent[TicketStarted]) -> None:
-        if not healthy:
-            raise RuntimeError("a bug")
-        await note_effect(tx, event)
-
-    consumer.consumer.ignore_rest()
-    await consumer.start()
-    await upstream.tell(STARTED)
-    await at_head(consumer, upstream)
-    assert await consumer.dead() == 1
-    healthy = True
-    assert await DeadLetterBox(consumer.connections, KITCHEN).redrive_all("order", by="luigi") == 1
-
-    async def alive() -> bool:
-        return await consumer.dead() == 0
-
-    await eventually(alive, what="redriven")
-    assert await consumer.effects() == [("o-1", 1, 1)]
 
 
 @pytest.mark.proves("I9")

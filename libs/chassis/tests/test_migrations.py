@@ -7,11 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pizzeria_chassis import tables
 from pizzeria_chassis.database import Database
+from pizzeria_chassis.letters import letters
 from pizzeria_chassis.migrations import differences, migrate
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderReady
-from sqlalchemy import Column, MetaData, String, Table, func, inspect, select
+from sqlalchemy import Column, MetaData, String, Table, func, inspect, select, text
 from sqlalchemy.exc import StatementError
 
 
@@ -59,6 +61,26 @@ async def test_a_migration_that_fails_leaves_nothing(
     async with replicas[0].connect(replicas[0].engines.reader) as connection:
         tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
     assert "outbox" not in tables
+
+
+@pytest.mark.proves("I9")
+async def test_a_database_of_version_1_keeps_its_dead_events(replicas: list[Database]) -> None:
+    """They died before letters were kept in SQL: operators must see them all the same."""
+    database = replicas[0]
+    await migrate(database, "shop")
+    async with database.connect(database.engines.writer) as connection, connection.begin():
+        await connection.run_sync(lambda sync: tables.metadata.drop_all(sync, tables=list(tables.ADDED)))
+        await connection.execute(text("DELETE FROM alembic_version WHERE version_num = 'chassis_0001'"))
+        for number, status in enumerate(("applied", "dead")):
+            row = {"stream": "kitchen.events", "event_id": f"e-{number}", "position": number + 1}
+            at = datetime(2026, 11, 21, tzinfo=UTC)
+            await connection.execute(tables.inbox.insert().values(**row, status=status, at=at))
+    await migrate(database, "shop")
+    metadata, _ = _tables()
+    assert await differences(database, [metadata]) == []
+    async with database.read() as session:
+        (letter,) = await letters(session)
+    assert (letter.key, letter.state, letter.position) == ("e-1", "waiting", 2)
 
 
 async def test_columns_mean_the_same_on_both_databases(replicas: list[Database]) -> None:

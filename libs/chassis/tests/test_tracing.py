@@ -42,7 +42,7 @@ async def test_the_trace_of_a_request_reaches_the_handler_and_what_it_tells(
         _settings("kitchen", tmp_path, own_redis), package="shop", description="Kitchen.", publishes=KITCHEN
     )
     orders = kitchen.consumer(ORDERS, upstream="http://shop")
-    orders._feed = FeedClient("http://shop", None, transport=httpx.ASGITransport(shop))
+    orders.feed = FeedClient("http://shop", None, transport=httpx.ASGITransport(shop))
     seen: list[dict[str, object]] = []
 
     @orders.on(CancellationRequested)

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CollectorRegistry
 
 from pizzeria_chassis.auth import Authenticator
+from pizzeria_chassis.faults import Faults, InjectFaults
 from pizzeria_chassis.health import Component, Health, Probe
 from pizzeria_chassis.metrics import HttpMetrics, metrics_router
 from pizzeria_chassis.middleware import BodyLimit, RequestContext
@@ -40,6 +41,7 @@ class Service:
     required: frozenset[str] = frozenset({"database"})
     asyncapi: Callable[[], dict[str, Any]] | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    faults: Faults | None = None
 
 
 def create_app(service: Service) -> FastAPI:
@@ -76,6 +78,8 @@ def create_app(service: Service) -> FastAPI:
     install_problem_handlers(app)
     install_openapi(app)
     app.add_middleware(BodyLimit)
+    if service.faults is not None:
+        app.add_middleware(InjectFaults, faults=service.faults)
     app.add_middleware(RequestContext, metrics=HttpMetrics(service.registry))
     app.include_router(health.router())
     app.include_router(metrics_router(service.registry))

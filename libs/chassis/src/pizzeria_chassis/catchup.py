@@ -44,7 +44,6 @@ class CatchUp:
         order: SubjectOrder,
         feed: FeedClient,
         subscriber: Subscriber,
-        in_hand: Callable[[str], bool],
         metrics: EventMetrics | None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -54,7 +53,6 @@ class CatchUp:
         self._order = order
         self._feed = feed
         self._subscriber = subscriber
-        self._in_hand = in_hand
         self._metrics = metrics
         self._monotonic = monotonic
         self._compare_at = 0.0
@@ -115,11 +113,7 @@ class CatchUp:
         open_events = [event for event in page if not self._tracker.is_done(event.position or 0)]
         known = await self._inbox.known([event.id for event in open_events])
         await self._settle([event for event in open_events if event.id in known])
-        missing = [
-            event
-            for event in open_events
-            if event.id not in known and event.id not in self._injected and not self._in_hand(event.id)
-        ]
+        missing = [event for event in open_events if event.id not in known and event.id not in self._injected]
         if not missing:
             return
         _log.info("catching_up", stream=self._stream, events=len(missing), after=self._tracker.contiguous)

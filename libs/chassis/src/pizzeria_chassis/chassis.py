@@ -27,10 +27,18 @@ from pizzeria_chassis.auth import Authenticator
 from pizzeria_chassis.consumer import EventConsumer
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import ChassisError, DatabaseUnavailable
+from pizzeria_chassis.faults import Faults
 from pizzeria_chassis.feed import FeedClient, feed_router
+from pizzeria_chassis.forgetting import forget_decisions
 from pizzeria_chassis.health import Check, Component
+from pizzeria_chassis.letter_copies import LetterCopies
+from pizzeria_chassis.loops import PeriodicTask
 from pizzeria_chassis.metrics import DatabaseMetrics, EventMetrics
 from pizzeria_chassis.migrations import migrate
+from pizzeria_chassis.operators import Operators
+from pizzeria_chassis.ops import Watch, ops_router
+from pizzeria_chassis.ops_faults import faults_router
+from pizzeria_chassis.ops_letters import letters_router
 from pizzeria_chassis.outbox import Relay
 from pizzeria_chassis.pages import Page, pages_router
 from pizzeria_chassis.positions_router import positions_router
@@ -42,6 +50,9 @@ __all__ = ["Chassis"]
 _log = structlog.get_logger(__name__)
 
 DATABASE_PATIENCE: Final = 30.0
+FORGET_SECONDS: Final = 3600.0
+DECISIONS_KEPT: Final = timedelta(days=90)
+"""Of operators: letters that were decided upon, and the log."""
 
 
 class Chassis:
@@ -96,6 +107,7 @@ class Chassis:
         DatabaseMetrics(self.database, self.registry)
         self.streams = ReliableStreams(self.connections, group=name, keys=self.keys, registry=self.registry)
         self.authenticator = Authenticator(settings.tokens)
+        self._publishes = publishes
         self._package = package
         self._description = description
         self._required = frozenset(required)
@@ -103,6 +115,7 @@ class Chassis:
         self._components: list[Component] = []
         self._task_routers: list[APIRouter] = []
         self._pages: list[Page] = []
+        self._breakers = {self.redis_breaker.name: self.redis_breaker}
         self._relay: Relay | None = None
         if publishes is not None:
             self.streams.publishes(publishes, {t: payload_model(t) for t in sorted(STREAM_TYPES[publishes])})
@@ -124,6 +137,8 @@ class Chassis:
             feed=FeedClient(upstream, token),
             partitions=self.settings.stream_partitions,
             metrics=self.event_metrics,
+            copies=LetterCopies(self.connections),
+            keep=timedelta(hours=self.settings.inbox_retention_hours),
         )
         self._consumers.append(consumer)
         return consumer
@@ -167,6 +182,10 @@ class Chassis:
         self._task_routers.append(ops_tasks_router(tasks))
         return tasks
 
+    def breaks(self, breaker: CircuitBreaker) -> None:
+        """Let the demo's fault switches open ``breaker``, as if what it guards were away."""
+        self._breakers[breaker.name] = breaker
+
     def page(self, page: Page) -> None:
         """Show ``page`` in a browser; the first one is where ``/`` leads."""
         self._pages.append(page)
@@ -182,6 +201,13 @@ class Chassis:
         if self._consumers:
             components.append(_StreamsComponent(self.streams, self.settings.grace_seconds))
             components += self._consumers
+        components.append(PeriodicTask("forgetting", FORGET_SECONDS, self._forget_decisions))
+        routers = (*routers, *self._ops())
+        faults: Faults | None = None
+        if self.settings.environment == "demo":
+            faults = self._faults()
+            components.append(faults)
+            routers = (*routers, faults_router(faults, self._operators()))
         if self._pages:
             routers = (*routers, pages_router(self._pages))
         return create_app(
@@ -200,8 +226,39 @@ class Chassis:
                 required=self._required,
                 asyncapi=self.asyncapi,
                 registry=self.registry,
+                faults=faults,
             )
         )
+
+    def _ops(self) -> tuple[APIRouter, ...]:
+        watch = Watch(
+            service=self.settings.service_name,
+            database=self.database,
+            connections=self.connections,
+            streams=self.streams,
+            consumers=self._consumers,
+            publishes=self._publishes,
+            metrics=self.metrics,
+        )
+        return ops_router(watch), letters_router(self._operators())
+
+    def _operators(self) -> Operators:
+        def redrive_soon() -> None:
+            for consumer in self._consumers:
+                consumer.redrive_soon()
+
+        return Operators(self.database, copies=LetterCopies(self.connections), wanted=redrive_soon)
+
+    def _faults(self) -> Faults:
+        faults = Faults(
+            self.clock, streams=[consumer.stream for consumer in self._consumers], breakers=self._breakers
+        )
+        for consumer in self._consumers:
+            consumer.paused = faults.paused
+        return faults
+
+    async def _forget_decisions(self) -> None:
+        await forget_decisions(self.database, before=self.clock.now() - DECISIONS_KEPT)
 
     def asyncapi(self) -> dict[str, object]:
         """Return the AsyncAPI document of what this service publishes and consumes."""

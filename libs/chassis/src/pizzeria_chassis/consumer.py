@@ -1,24 +1,36 @@
 """Consuming the events of another service: one effect each, in order per subject, none missed."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import structlog
 from pizzeria_contracts.events import Payload, payload_model, type_of
 from pizzeria_contracts.streams import STREAM_TYPES, subject_name
 from rediscore.retry import Backoff
-from rediscore.streams import DeadLetter, Postpone, Reject, ReliableStreams, RetryPolicy, Subscriber
+from rediscore.streams import (
+    DeadLetter,
+    Postpone,
+    Reject,
+    ReliableStreams,
+    RetryPolicy,
+    Subscriber,
+    sent_again,
+)
 from rediscore.streams.event import CloudEvent, RawEvent
 
 from pizzeria_chassis.catchup import CatchUp
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import ChassisError, DatabaseUnavailable, FeedUnavailable
 from pizzeria_chassis.feed import FeedClient
+from pizzeria_chassis.forgetting import forget_handled
 from pizzeria_chassis.health import Check
-from pizzeria_chassis.inbox import Inbox
+from pizzeria_chassis.inbox import Inbox, Wish
+from pizzeria_chassis.letter_copies import LetterCopies
 from pizzeria_chassis.loops import PeriodicTask
 from pizzeria_chassis.metrics import EventMetrics
 from pizzeria_chassis.positions import PositionTracker
+from pizzeria_chassis.redrives import Redrives
 from pizzeria_chassis.subject_order import SubjectOrder
 from pizzeria_chassis.telemetry import continue_trace
 from pizzeria_chassis.transaction import Transaction
@@ -33,6 +45,8 @@ BatchHandler = Callable[[Transaction, Sequence[RawEvent]], Awaitable[None]]
 LOOK_SECONDS: Final = 0.2
 SETTLE_SECONDS: Final = 0.1
 FEED_RETRY_SECONDS: Final = 1.0
+FORGET_SECONDS: Final = 60.0
+PAUSED_SECONDS: Final = 0.5
 
 
 class EventConsumer:
@@ -43,8 +57,13 @@ class EventConsumer:
     from the feed first. What the stream never brings is caught up from the feed within seconds.
 
     Handlers run inside ``Database.transact`` (so they may run again) and do nothing outside it; what a
-    handler raises is tried again with backoff and becomes a dead letter after five attempts. Declare handlers
-    before the streams start; every type of the stream needs a handler or ``ignore_rest``.
+    handler raises is tried again with backoff and becomes a dead letter after five attempts. It waits in the
+    database for an operator: however often it comes again, it is handled again only when that is wished.
+    Declare handlers before the streams start; every type of the stream needs one or ``ignore_rest``.
+
+    Args:
+        copies: where letters lie in Redis as well; they go when their letter here is decided upon.
+        keep: for how long the inbox remembers single events below the position.
     """
 
     def __init__(
@@ -57,12 +76,16 @@ class EventConsumer:
         partitions: int = 1,
         retry: RetryPolicy | None = None,
         metrics: EventMetrics | None = None,
+        copies: LetterCopies | None = None,
+        keep: timedelta = timedelta(days=7),
     ) -> None:
         self.stream = stream
+        self.feed = feed
+        self.partitions = partitions
+        self.paused: Callable[[str], bool] = lambda _: False
+        """Whether to let a stream lie for the moment; asked before each event."""
         self._database = database
         self._streams = streams
-        self._feed = feed
-        self._partitions = partitions
         self._retry = retry
         self._metrics = metrics
         self._inbox = Inbox(database, stream)
@@ -73,8 +96,10 @@ class EventConsumer:
         self._ignores_rest = False
         self._subscriber: Subscriber | None = None
         self._catch_up: CatchUp | None = None
-        # Events that were tried in the present terms of reading and have not ended.
-        self._in_hand: set[str] = set()
+        self._redrives: Redrives | None = None
+        self._copies = copies
+        self._keep = keep
+        self._forget_at = 0.0
         self._terms: tuple[object, ...] = ()
         self._loaded = False
         self._saved = 0
@@ -121,14 +146,15 @@ class EventConsumer:
 
     async def stop(self) -> None:
         await self._task.stop()
-        if self._catch_up is not None:
+        if self._catch_up is not None and self._redrives is not None:
             await self._catch_up.stop()
+            await self._redrives.stop()
         if self._loaded:
             try:
                 await self._save()
             except DatabaseUnavailable:
                 _log.info("position_not_saved", stream=self.stream)
-        await self._feed.aclose()
+        await self.feed.aclose()
 
     def checks(self) -> Mapping[str, Check]:
         return self._task.checks()
@@ -141,10 +167,15 @@ class EventConsumer:
             self._tracker.done(place)
         return self._tracker.contiguous
 
+    def redrive_soon(self) -> None:
+        """Look for letters to redrive with the next turn instead of within two seconds."""
+        if self._redrives is not None:
+            self._redrives.soon()
+
     def _declare(self, *, batch: bool) -> None:
         if self._subscriber is None:
             self._subscriber = self._streams.subscriber(
-                self.stream, partitions=self._partitions, batch=batch, retry=self._retry
+                self.stream, partitions=self.partitions, batch=batch, retry=self._retry
             )
             self._subscriber.on_dead = self._on_dead
             self._catch_up = CatchUp(
@@ -152,10 +183,16 @@ class EventConsumer:
                 inbox=self._inbox,
                 tracker=self._tracker,
                 order=self._order,
-                feed=self._feed,
+                feed=self.feed,
                 subscriber=self._subscriber,
-                in_hand=self._in_hand.__contains__,
                 metrics=self._metrics,
+            )
+            self._redrives = Redrives(
+                stream=self.stream,
+                database=self._database,
+                feed=self.feed,
+                subscriber=self._subscriber,
+                copies=self._copies,
             )
         types = STREAM_TYPES[self.stream]
         handled = types if batch else self._handlers.keys()
@@ -169,35 +206,55 @@ class EventConsumer:
             self._subscriber.routes.by_type[event_type] = self._receive
 
     async def _receive(self, event: RawEvent) -> None:
-        self._in_hand.add(event.id)
+        self._wait_while_paused()
         try:
             if not self._loaded:
                 await self._load()
-            if not self._order.follows(event):
-                await self._apply_earlier(event)
-            await self._apply(event)
-            self._in_hand.discard(event.id)
+            if (wish := self._wish(event)) is not None:
+                await self._apply_again(event, wish)
+            else:
+                if not self._order.follows(event):
+                    await self._apply_earlier(event)
+                await self._apply(event)
         except DatabaseUnavailable as error:
             raise Postpone(str(error)) from error
         except FeedUnavailable as error:
             raise Postpone(str(error), delay=FEED_RETRY_SECONDS) from error
+
+    def _wait_while_paused(self) -> None:
+        if self.paused(self.stream):
+            raise Postpone(f"{self.stream} is paused.", delay=PAUSED_SECONDS)
 
     async def _apply(self, event: RawEvent) -> None:
         handler = self._handlers.get(event.type)
         if handler is None:
             self._tracker.done(event.position, skipped=event.id)
         else:
-            payload = payload_model(event.type).read(event.data)
-            # Validated just now; validating the envelope again would cost and change nothing.
-            typed = CloudEvent[Any].model_construct(**{**event.__dict__, "data": payload})
-            names: dict[str, Any] = {subject_name(event.type): event.subject, "event_id": event.id}
-            with continue_trace(event.traceparent, event.type, **names):
-                applied = await self._inbox.apply(typed, handler)
-                if not applied:
-                    _log.debug("event_known", stream=self.stream)
-            self._count("applied" if applied else "duplicate")
+            await self._handle(event, handler)
             self._tracker.done(event.position)
         self._order.note(event.subject, event.sequence)
+
+    async def _apply_again(self, event: RawEvent, wish: Wish) -> None:
+        # Its place in the order of its subject is over, and its position is what the feed confirmed.
+        assert self._redrives is not None  # noqa: S101 - declared together with the handlers
+        body = self._redrives.body(event)
+        await self._handle(body, self._handlers.get(body.type, _nothing), wish)
+
+    async def _handle(self, event: RawEvent, handler: EventHandler, wish: Wish | None = None) -> None:
+        payload = payload_model(event.type).read(event.data)
+        # Validated just now; validating the envelope again would cost and change nothing.
+        typed = CloudEvent[Any].model_construct(**{**event.__dict__, "data": payload})
+        names: dict[str, Any] = {subject_name(event.type): event.subject, "event_id": event.id}
+        with continue_trace(event.traceparent, event.type, **names):
+            applied = await self._inbox.apply(typed, handler, wish=wish)
+            if not applied:
+                _log.debug("event_known", stream=self.stream)
+        self._count("applied" if applied else "duplicate")
+
+    def _wish(self, event: RawEvent) -> Wish | None:
+        if self._redrives is not None and event.id in self._redrives:
+            return "letter"
+        return "entry" if sent_again() else None
 
     async def _apply_earlier(self, event: RawEvent) -> None:
         """Make sure that every earlier event of this subject is handled before this one.
@@ -211,7 +268,7 @@ class EventConsumer:
         await self._load()
         after = self._tracker.contiguous
         while after < place - 1:
-            page = await self._feed.page(after)
+            page = await self.feed.page(after)
             if not page:
                 return
             for earlier in page:
@@ -234,35 +291,36 @@ class EventConsumer:
 
     async def _receive_batch(self, events: Sequence[RawEvent]) -> None:
         assert self._batch_handler is not None  # noqa: S101 - declared together with this method
+        assert self._redrives is not None  # noqa: S101 - the same
+        self._wait_while_paused()
+        wishes = {event.id: wish for event in events if (wish := self._wish(event)) is not None}
+        events = [self._redrives.body(event) for event in events]
         for event in events:
             if event.type not in STREAM_TYPES[self.stream]:
                 raise Reject(f"{event.type} is no type of {self.stream}.")
             payload_model(event.type).read(event.data)
         try:
-            applied = await self._inbox.apply_batch(events, self._batch_handler)
+            applied = await self._inbox.apply_batch(events, self._batch_handler, wishes=wishes)
         except DatabaseUnavailable as error:
             raise Postpone(str(error)) from error
         self._count("applied", applied)
         self._count("duplicate", len(events) - applied)
         for event in events:
-            self._tracker.done(event.position)
+            if event.id not in wishes:
+                self._tracker.done(event.position)
 
     async def _on_dead(self, letter: DeadLetter) -> None:
         self._count("dead")
+        await self._inbox.bury(letter)
         if letter.event is not None:
-            # Without a position: only the feed knows whether that is true, and catching up asks it.
-            await self._inbox.bury(letter.event)
             self._order.note(letter.event.subject, letter.event.sequence)
-            self._in_hand.discard(letter.event.id)
 
     async def _look(self) -> None:
-        assert self._catch_up is not None  # noqa: S101 - start has checked it
+        assert self._catch_up is not None and self._redrives is not None  # noqa: S101, PT018 - start checked
         terms = self._present_terms()
         if not any(terms):
             self._loaded = False
         elif not self._loaded or terms != self._terms:
-            # What an earlier term had in memory is gone; the stream or the feed brings it again.
-            self._in_hand.clear()
             await self._load()
             self._catch_up.restart()
         self._terms = terms
@@ -271,6 +329,11 @@ class EventConsumer:
         if self._tracker.gap_seconds > LOOK_SECONDS:
             await self._load()
         await self._save()
+        if self._database.clock.monotonic() >= self._forget_at:
+            self._forget_at = self._database.clock.monotonic() + FORGET_SECONDS
+            before = self._database.clock.now() - self._keep
+            await forget_handled(self._database, self.stream, before=before)
+        await self._redrives.look()
         await self._catch_up.look()
 
     def _present_terms(self) -> tuple[object, ...]:
@@ -296,3 +359,7 @@ class EventConsumer:
     def _count(self, outcome: str, events: int = 1) -> None:
         if self._metrics is not None and events:
             self._metrics.handled.labels(self.stream, outcome).inc(events)
+
+
+async def _nothing(_: Transaction, __: CloudEvent[Any]) -> None:
+    """The handler of a redriven event whose type this service lets pass."""

@@ -1,6 +1,14 @@
 """Errors of the chassis. Each message is a sentence for whoever runs the service."""
 
-__all__ = ["ChassisError", "DatabaseUnavailable", "FeedUnavailable", "SettingsError"]
+__all__ = [
+    "ChassisError",
+    "DatabaseUnavailable",
+    "EditRefused",
+    "FeedUnavailable",
+    "LetterDecided",
+    "NoSuchLetter",
+    "SettingsError",
+]
 
 
 class ChassisError(Exception):
@@ -17,3 +25,19 @@ class DatabaseUnavailable(ChassisError):  # noqa: N818 - named by what is the ca
 
 class FeedUnavailable(ChassisError):  # noqa: N818 - named by what is the case
     """Another service's event feed did not answer."""
+
+
+class NoSuchLetter(ChassisError):  # noqa: N818 - named by what is the case
+    """There is no dead letter with that number."""
+
+
+class LetterDecided(ChassisError):  # noqa: N818 - named by what is the case
+    """A dead letter is not in a state in which that can be done with it."""
+
+
+class EditRefused(ChassisError):  # noqa: N818 - named by what is the case
+    """An edited event could not be handled; ``pointer`` says where."""
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer

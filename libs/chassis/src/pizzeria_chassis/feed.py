@@ -70,8 +70,8 @@ class FeedClient:
     def __init__(
         self, url: str, token: SecretStr | None, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
+        self.url = url
         self._token = token
-        self._url = url
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
 
@@ -90,13 +90,13 @@ class FeedClient:
             return model.model_validate_json(answer.content)
         except (httpx.HTTPError, ValidationError) as error:
             # The address is ours and holds no secret; the answer's text may say anything, so it stays out.
-            raise FeedUnavailable(f"{self._url}{path} did not answer: {type(error).__name__}") from error
+            raise FeedUnavailable(f"{self.url}{path} did not answer: {type(error).__name__}") from error
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
             token = self._token.get_secret_value() if self._token is not None else ""
             self._client = httpx.AsyncClient(
-                base_url=self._url,
+                base_url=self.url,
                 timeout=TIMEOUT,
                 transport=self._transport,
                 headers={"Authorization": f"Bearer {token}"},

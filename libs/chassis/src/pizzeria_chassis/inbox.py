@@ -1,29 +1,41 @@
 """The inbox: which events of others were applied, in the transaction that applied them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
+from rediscore.streams import DeadLetter
 from rediscore.streams.event import CloudEvent, RawEvent
-from sqlalchemy import Insert, bindparam, func, select, update
+from sqlalchemy import Insert, bindparam, exists, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pizzeria_chassis import letters
 from pizzeria_chassis.database import Database
-from pizzeria_chassis.tables import inbox, inbox_position
+from pizzeria_chassis.tables import inbox, inbox_forgotten, inbox_position
 from pizzeria_chassis.transaction import Transaction
 
-__all__ = ["Inbox", "Status", "inbox_states"]
+__all__ = ["Inbox", "Status", "Wish", "inbox_states"]
 
-Status = Literal["applied", "ignored", "dead"]
+Status = Literal["applied", "ignored", "dead", "dropped"]
 PayloadT = TypeVar("PayloadT")
+Wish = Literal["letter", "entry"]
+"""Why a dead event is handled again: an operator redrives its letter, or sent its entry again in Redis."""
+_REVIVED_BY: Final[Mapping[Wish, Sequence[letters.LetterState]]] = {
+    "letter": ("redriving",),
+    "entry": ("waiting", "redriving"),
+}
 LOAD_LIMIT: Final = 5000
+_NOWHERE: Final = 2**62
+"""Beyond every position: of an event that its source has not placed."""
 
 
 class Inbox:
     """What this service did with the events of one stream.
 
     An event is applied at most once, whatever delivers it how often: its row is written in the transaction of
-    its effect, and a second row with its id is impossible.
+    its effect, and a second row with its id is impossible. What is so old that its row was forgotten is known
+    by its position. An event that is dead is handled again only when an operator redrives it.
     """
 
     def __init__(self, database: Database, stream: str) -> None:
@@ -34,29 +46,50 @@ class Inbox:
         self,
         event: CloudEvent[PayloadT],
         handler: Callable[[Transaction, CloudEvent[PayloadT]], Awaitable[None]],
+        *,
+        wish: Wish | None = None,
     ) -> bool:
-        """Run ``handler`` and note the event, in one transaction; False when it was applied before.
+        """Run ``handler`` and note the event, in one transaction; False when that is not to be done.
 
-        An event that died before is tried again. Events that the handler appends are caused by this one.
+        That is: it was applied before, or it is dead and nobody wishes it handled again. Events that the
+        handler appends are caused by this one.
         """
 
         async def work(tx: Transaction) -> bool:
-            if not await self._note(tx, event):
+            if not await self._take(tx, event, wish):
                 return False
             await handler(tx, event)
             return True
 
         return await self._database.transact(work, cause=event)
 
+    async def _take(self, tx: Transaction, event: CloudEvent[Any], wish: Wish | None) -> bool:
+        """Note that an event is handled in this transaction, unless it is not to be."""
+        if wish is not None and await self._revive(tx, event.id, wish):
+            return True
+        # What was sent again may come before it was noted as dead; a letter that is redriven was noted.
+        return wish != "letter" and await self._note(tx, event)
+
     async def _note(self, tx: Transaction, event: CloudEvent[Any]) -> bool:
         # First the row, then the effect: a second delivery at the same moment waits here for the first.
-        added = await tx.session.execute(self._insert_new().values(self._row(tx, event, "applied")))
-        if added.rowcount:  # type: ignore[attr-defined]
-            return True
+        row = self._row(tx, event, "applied")
+        values = [literal(value, inbox.c[name].type) for name, value in row.items()]
+        forgotten = exists().where(
+            inbox_forgotten.c.stream == self._stream,
+            inbox_forgotten.c.position >= (event.position or _NOWHERE),
+        )
+        new = select(*values).where(~forgotten)
+        added = await tx.session.execute(self._insert_new().from_select(list(row), new))
+        return bool(added.rowcount)  # type: ignore[attr-defined]
+
+    async def _revive(self, tx: Transaction, event_id: str, wish: Wish) -> bool:
+        # The position stays as the feed confirmed it: a redriven event may be one that somebody forged.
+        if not await letters.redriven(tx, self._stream, event_id, states=_REVIVED_BY[wish]):
+            return False
         revived = await tx.session.execute(
             update(inbox)
-            .where(inbox.c.stream == self._stream, inbox.c.event_id == event.id, inbox.c.status == "dead")
-            .values(status="applied", position=func.coalesce(inbox.c.position, event.position), at=tx.now)
+            .where(inbox.c.stream == self._stream, inbox.c.event_id == event_id, inbox.c.status == "dead")
+            .values(status="applied", at=tx.now)
         )
         return bool(revived.rowcount)  # type: ignore[attr-defined]
 
@@ -64,36 +97,48 @@ class Inbox:
         self,
         events: Sequence[RawEvent],
         handler: Callable[[Transaction, Sequence[RawEvent]], Awaitable[None]],
+        *,
+        wishes: Mapping[str, Wish] = MappingProxyType({}),
     ) -> int:
-        """Run ``handler`` on those events that were not applied before, all in one transaction."""
+        """Run ``handler`` on those events that are to be handled, in one transaction; returns how many."""
 
         async def work(tx: Transaction) -> int:
             known = await self.statuses(tx.session, [event.id for event in events])
-            new = list({event.id: event for event in events if known.get(event.id) != "applied"}.values())
+            forgotten = await self._forgotten(tx)
+            new: dict[str, RawEvent] = {}
+            for event in events:
+                wish = wishes.get(event.id)
+                if (wish is not None and event.id not in new and await self._revive(tx, event.id, wish)) or (
+                    wish != "letter" and event.id not in known and (event.position or _NOWHERE) > forgotten
+                ):
+                    new[event.id] = event
             if not new:
                 return 0
-            if rows := [self._row(tx, event, "applied") for event in new if event.id not in known]:
+            if rows := [self._row(tx, event, "applied") for event in new.values() if event.id not in known]:
                 await tx.session.execute(inbox.insert(), rows)
-            if revived := [event.id for event in new if event.id in known]:
-                await tx.session.execute(
-                    update(inbox)
-                    .where(inbox.c.stream == self._stream, inbox.c.event_id.in_(revived))
-                    .values(status="applied", at=tx.now)
-                )
-            await handler(tx, new)
+            await handler(tx, list(new.values()))
             return len(new)
 
         return await self._database.transact(work)
 
-    async def bury(self, event: RawEvent) -> None:
-        """Note that this service gave up on an event.
+    async def _forgotten(self, tx: Transaction) -> int:
+        query = select(inbox_forgotten.c.position).where(inbox_forgotten.c.stream == self._stream)
+        return (await tx.session.execute(query)).scalar() or 0
+
+    async def bury(self, letter: DeadLetter) -> None:
+        """Note that this service gave up on an event, and why. Safe to repeat; what was applied stays so.
 
         Without its position: that is trusted only when the feed confirms it (``confirm``).
         """
 
         async def work(tx: Transaction) -> None:
-            row = {**self._row(tx, event, "dead"), "position": None}
-            await tx.session.execute(self._insert_new().values(row))
+            event = letter.event
+            if event is not None and letters.is_plain_id(event.id):
+                row = {**self._row(tx, event, "dead"), "position": None}
+                await tx.session.execute(self._insert_new().values(row))
+                if (await self.statuses(tx.session, [event.id])).get(event.id) != "dead":
+                    return
+            await letters.bury(tx, self._insert, self._stream, letter)
 
         await self._database.transact(work)
 
@@ -202,10 +247,8 @@ def _greater(column: Any, value: int, flavour: str) -> Any:
 async def inbox_states(session: AsyncSession) -> dict[str, dict[str, int]]:
     """Return ``{stream: {"position", "dead"}}`` of all streams that this service reads."""
     positions = await session.execute(select(inbox_position.c.stream, inbox_position.c.position))
-    dead = await session.execute(
-        select(inbox.c.stream, func.count()).where(inbox.c.status == "dead").group_by(inbox.c.stream)
-    )
+    dead = await letters.count_waiting(session)
     states = {stream: {"position": position, "dead": 0} for stream, position in positions.all()}
-    for stream, count in dead.all():
+    for stream, count in dead.items():
         states.setdefault(stream, {"position": 0, "dead": 0})["dead"] = count
     return states

@@ -5,7 +5,8 @@ A service keeps its versions in ``<package>/migrations/versions`` beside an ``en
     from pizzeria_chassis.migrations import run_migrations
     run_migrations()
 
-and calls ``create_chassis_tables()`` in its first version.
+and calls ``create_chassis_tables()`` in its first version. What the chassis added to its own tables since
+then is a branch of its own beside it, in ``pizzeria_chassis/versions``, of which no service knows (ADR 0037).
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,12 @@ def _config(connection: Connection, package: str) -> "Config":
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(files(package) / "migrations"))
+    migrations = files(package) / "migrations"
+    config.set_main_option("script_location", str(migrations))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option(
+        "version_locations", f"{migrations / 'versions'}\n{files('pizzeria_chassis') / 'versions'}"
+    )
     config.attributes["connection"] = connection
     return config
 
@@ -53,7 +59,7 @@ def _config(connection: Connection, package: str) -> "Config":
 def _upgrade(connection: Connection, package: str) -> None:
     from alembic import command
 
-    command.upgrade(_config(connection, package), "head")
+    command.upgrade(_config(connection, package), "heads")
 
 
 def run_migrations() -> None:
@@ -68,10 +74,11 @@ def run_migrations() -> None:
 
 
 def create_chassis_tables() -> None:
-    """Create outbox, inbox and inbox_position as of version 1; for a service's first version."""
+    """Create outbox, inbox, inbox_position and relay_lead as of version 1; for a service's first version."""
     from alembic import op
 
-    tables.metadata.create_all(op.get_bind(), checkfirst=False)
+    first = [table for table in tables.metadata.sorted_tables if table not in tables.ADDED]
+    tables.metadata.create_all(op.get_bind(), tables=first, checkfirst=False)
 
 
 async def differences(database: Database, metadata: Sequence[MetaData]) -> list[object]:

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from rediscore.client import RedisConnections
 from rediscore.streams import (
+    DeadLetter,
     DeadLetterBox,
     Reason,
     RedriveFull,
     Reject,
     ReliableStreams,
     redrive_stream,
+    sent_again,
 )
 from rediscore.streams.subscriber import Mode
 from rediscore.testing import FaultProxy, ServerUnderTest, eventually
@@ -262,3 +264,38 @@ async def test_a_wiped_server_in_the_middle_stops_nobody(
     recorder.failing.clear()
     assert await kit.box().redrive((await kit.dead())[0].id, by="luigi")
     await eventually(lambda: recorder.calls["c"] == 2)
+
+
+@pytest.mark.parametrize("batch", [False, True], ids=["single", "batch"])
+async def test_a_handler_can_tell_what_was_sent_again(kit: StreamKit, batch: bool) -> None:
+    told: list[tuple[str, bool]] = []
+    letters: list[str] = []
+    streams = ReliableStreams(kit.connections, group="first", keys=kit.keys, lease_ttl=1.0)
+    kit.running.append(streams)
+    subscriber = streams.subscriber(kit.stream, batch=batch, retry=kit.quick)
+
+    async def handle(event: Any) -> None:
+        told.append((event.id, sent_again()))
+        if event.id == "bad" and not sent_again():
+            raise Reject("not now")
+
+    async def handle_all(events: Any) -> None:
+        for event in events:
+            await handle(event)
+
+    async def on_dead(letter: DeadLetter) -> None:
+        letters.append(letter.id)
+
+    subscriber.on_dead = on_dead
+    if batch:
+        subscriber.on_batch(handle_all)
+    else:
+        subscriber.on_any(handle)
+    await streams.start()
+    await kit.publish(kit.event("bad"))
+    await eventually(lambda: letters)
+    assert [letter.id for letter in (await kit.box().page()).letters] == letters
+    assert await kit.box().redrive(letters[0], by="luigi")
+    await eventually(lambda: ("bad", True) in told)
+    await kit.publish(kit.event("good"))
+    await eventually(lambda: ("good", False) in told, what="what comes after is not taken for it")

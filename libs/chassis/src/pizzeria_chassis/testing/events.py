@@ -24,6 +24,7 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.feed import FeedClient, feed_router
 from pizzeria_chassis.history import outbox_state
 from pizzeria_chassis.inbox import inbox_states
+from pizzeria_chassis.letter_copies import LetterCopies
 from pizzeria_chassis.metrics import EventMetrics
 from pizzeria_chassis.outbox import Relay
 from pizzeria_chassis.testing import TOKENS, create_chassis_tables_now
@@ -132,6 +133,7 @@ class Replica:
             feed=FeedClient("http://kitchen", SecretStr(TOKENS["service"]), transport=transport),
             partitions=partitions,
             metrics=metrics,
+            copies=LetterCopies(self.connections),
             retry=RetryPolicy(max_attempts=3, backoff=Backoff(0.02, 0.1)),
         )
 

@@ -131,6 +131,7 @@ class CircuitBreaker:
         self._circuit = Circuit(policy, now=now, random=random, changed=self._changed)
         meter = meter_of(metrics, "breaker", name)
         meter.gauge("state", lambda: self._circuit.state.value)
+        meter.gauge("seconds_in_state", lambda: now() - self._circuit.since)
         self._counts = meter.counts
         self._shared = None if shared is None else shared.member(name, self._circuit, policy, now)
 

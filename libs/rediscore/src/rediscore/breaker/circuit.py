@@ -98,6 +98,7 @@ class Circuit:
         "_until",
         "epoch",
         "openings",
+        "since",
         "state",
     )
 
@@ -113,6 +114,8 @@ class Circuit:
         self.epoch = 0
         self.openings = 0
         """How many times in a row it has opened."""
+        self.since = now()
+        """When it came into its state."""
         self._policy = policy
         self._slow_after = policy.slow_after
         self._now = now
@@ -244,6 +247,7 @@ class Circuit:
         if before is state:
             return
         self.epoch += 1
+        self.since = self._now()
         self._closed = Permit(self.epoch) if state is State.CLOSED else None
         self._probes.clear()
         self._succeeded = 0

@@ -10,6 +10,7 @@ from rediscore.streams.dead_letter_box import (
     RedriveFull,
     RedriveStep,
 )
+from rediscore.streams.delivery import sent_again
 from rediscore.streams.errors import MalformedEntry, NotActive, Postpone, Reject
 from rediscore.streams.event import CloudEvent, RawEvent, decode_entry, encode_entry
 from rediscore.streams.groups import GroupState, forget_group, read_groups
@@ -54,5 +55,6 @@ __all__ = [
     "partition_of",
     "read_groups",
     "redrive_stream",
+    "sent_again",
     "stream_names",
 ]

@@ -1,6 +1,7 @@
 """Writing dead letters: once each, and counted."""
 
 import traceback
+from dataclasses import dataclass
 
 from rediscore.client import RedisConnections
 from rediscore.clock import Clock
@@ -14,6 +15,14 @@ _WRITE = Script.load("rediscore.streams.lua", "dead_letter.lua")
 
 FAILURES_KEPT_MS = 24 * 3600 * 1000
 _MARK = b"dead:"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a letter lies now, and how many older ones had to go for it."""
+
+    letter_id: str
+    displaced: int
 
 
 class DeadLetters:
@@ -57,9 +66,8 @@ class DeadLetters:
             event=work.event,
         )
 
-    async def write(self, letter: DeadLetter, work: Work, lease: PartitionLease | None) -> int | None:
-        """Write it; returns how many older letters had to go for it. None when that was done before, or the
-        entry has ended elsewhere.
+    async def write(self, letter: DeadLetter, work: Work, lease: PartitionLease | None) -> Written | None:
+        """Write it. None when that was done before, or the entry has ended elsewhere.
 
         One round trip, safe to send twice.
 
@@ -88,8 +96,8 @@ class DeadLetters:
         )
         if reply is None and lease is not None:
             raise lease.lost()
-        written, displaced = reply
-        return displaced if written else None
+        letter_id, displaced = reply
+        return Written(letter_id.decode(), displaced) if letter_id else None
 
 
 def places(error: BaseException) -> str:

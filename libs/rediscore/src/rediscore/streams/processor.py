@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from redis.exceptions import RedisError
 from rediscore.client import RedisConnections
 from rediscore.streams.acks import AckBatcher
 from rediscore.streams.dead_letters import FAILURES_KEPT_MS, DeadLetters, places
+from rediscore.streams.delivery import sending_again
 from rediscore.streams.errors import Postpone, Reject
 from rediscore.streams.event import violations
 from rediscore.streams.lease import PartitionLease
@@ -75,10 +77,17 @@ class Processor:
                 waiting.add(work.lane)
             elif not work.ended:
                 rest.append(work)
-        if rest and self._routes.batch is not None:
-            await self._handle_batch(rest, self._routes.batch)
+        if len(rest) == 1 and rest[0].is_sent_again:
+            with sending_again():
+                await self._handle(rest)
         elif rest:
-            await self._handle_one(rest[0])
+            await self._handle(rest)
+
+    async def _handle(self, works: Sequence[Work]) -> None:
+        if self._routes.batch is not None:
+            await self._handle_batch(works, self._routes.batch)
+        else:
+            await self._handle_one(works[0])
 
     async def _sort_out(self, work: Work) -> None:
         """End what needs no handler; it gets a pause when that must be tried again."""
@@ -157,12 +166,13 @@ class Processor:
     async def _bury(self, work: Work, flaw: Flaw) -> None:
         letter = self._dead_letters.letter(work, flaw)
         try:
-            displaced = await self._dead_letters.write(letter, work, self._lease)
+            written = await self._dead_letters.write(letter, work, self._lease)
         except RedisError as error:
             self._bury_later(work, error)
             return
-        if displaced is not None:
-            self._log_letter(letter, displaced)
+        if written is not None:
+            letter = replace(letter, id=written.letter_id)
+            self._log_letter(letter, written.displaced)
         if self._on_dead is not None:
             failed = await self._outcome_of(self._on_dead(letter))
             if failed is not None:

@@ -56,6 +56,11 @@ class Work:
         """Whether this reader has nothing more to do with it."""
         return self.dropped or self.outcome is not None
 
+    @property
+    def is_sent_again(self) -> bool:
+        """Whether an operator sent it, to this group alone; such a work is handled alone."""
+        return self.source is not None and self.source.own
+
     def finish(self, outcome: Outcome) -> None:
         """Note the end and tell whoever waits for it."""
         self.outcome = outcome

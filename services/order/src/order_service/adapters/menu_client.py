@@ -59,7 +59,7 @@ class MenuClient:
         self._edited_at: datetime | None = None
         self._saved: tuple[Menu, datetime] | None = None
         # One time-out is enough: no other order of an outage waits for its own.
-        self._breaker = CircuitBreaker(
+        self.breaker = CircuitBreaker(
             "menu",
             window=CountWindow(1),
             failures=1,
@@ -113,7 +113,7 @@ class MenuClient:
 
     async def _fetch(self, now: datetime) -> None:
         try:
-            menu = await self._breaker.call(self._ask)
+            menu = await self.breaker.call(self._ask)
         except CircuitOpen:
             return
         except _FAILURES as error:
