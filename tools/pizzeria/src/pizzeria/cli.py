@@ -2,15 +2,14 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pizzeria.errors import PizzeriaError
 from pizzeria.home import Home
+from pizzeria.operators.commands import add_commands
+from pizzeria.telling import told_plainly
 
 app = typer.Typer(
     help="Mario's Pizzeria on this machine. Files: .pizzeria in the repository's root, or PIZZERIA_HOME.",
@@ -19,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+add_commands(app)
 
 
 @app.command()
@@ -44,7 +44,7 @@ def up(
     from pizzeria.supervisor import Simulation, SupervisorOptions
     from pizzeria.up import Run, database_urls
 
-    with _told_plainly():
+    with told_plainly():
         options = SupervisorOptions(
             home=Home.find(),
             fresh=fresh,
@@ -64,7 +64,7 @@ def down() -> None:
     """End what runs; clear up after a run that was killed."""
     from pizzeria.down import down as end
 
-    with _told_plainly():
+    with told_plainly():
         typer.echo(end(Home.find()))
 
 
@@ -76,7 +76,7 @@ def status() -> None:
     from pizzeria.running import running_state
     from pizzeria.status import status_table
 
-    with _told_plainly():
+    with told_plainly():
         home = Home.find()
         Console(soft_wrap=not sys.stdout.isatty()).print(status_table(running_state(home), home))
 
@@ -89,7 +89,7 @@ def menu() -> None:
     from pizzeria.menu import menu_table
     from pizzeria.running import running_state
 
-    with _told_plainly():
+    with told_plainly():
         Console().print(menu_table(running_state(Home.find()).services["menu"].url))
 
 
@@ -107,7 +107,7 @@ def order(
     from pizzeria.order import parse_items, place_and_follow
     from pizzeria.running import running_state
 
-    with _told_plainly():
+    with told_plainly():
         ended = place_and_follow(
             running_state(Home.find()).services["order"].url,
             parse_items(pizzas or ["margherita"]),
@@ -142,19 +142,7 @@ def load(
     from pizzeria.load.run import LoadOptions, run_load
     from pizzeria.running import running_state
 
-    with _told_plainly():
+    with told_plainly():
         options = LoadOptions(rate, duration, settle, express, seed, html, json)
         if not asyncio.run(run_load(running_state(Home.find()), options, Console())):
             raise typer.Exit(1)
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Our own errors are a sentence on stderr and exit code 1; Ctrl-C is 130."""
-    try:
-        yield
-    except PizzeriaError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
