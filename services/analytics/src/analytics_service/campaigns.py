@@ -1,5 +1,6 @@
 """Campaigns: facts in SQL, and for each a picture of whom it is for, with an end."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -54,6 +55,7 @@ class Campaigns:
     def __init__(self, database: Database, projections: Projections) -> None:
         self._database = database
         self._projections = projections
+        self._restoring = asyncio.Lock()
 
     async def of_key(self, wish: Wish, key: str) -> Campaign | None:
         """The campaign that was begun with this key. One statement. Raises: KeyReused."""
@@ -124,8 +126,9 @@ class Campaigns:
         Raises: ValueError for an `after` that is none.
         """
         async with self._projections.breaker:
-            if not await self._set(campaign).count():
-                await self._restore(campaign)
+            async with self._restoring:  # one at a time: who is put in again comes again to those who page
+                if not await self._set(campaign).count():
+                    await self._restore(campaign)
             return await self._projections.segments.page(self._set(campaign), limit, after)
 
     async def _restore(self, campaign: Campaign) -> None:
