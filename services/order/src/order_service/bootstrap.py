@@ -94,6 +94,7 @@ def create_order_app(
     kitchen_client = KitchenClient(settings.kitchen_url, settings.tokens.get("service"))
     load = SqlKitchenLoad(database, kitchen_client)
     chassis.breaks(menu.breaker)
+    chassis.breaks(provider.breaker)
     consumer = chassis.consumer(KITCHEN, upstream=settings.kitchen_url)
     kitchen = KitchenFeed(
         FeedClient(settings.kitchen_url, settings.tokens.get("service")), consumer, chassis.connections

@@ -29,7 +29,7 @@ class GuardedProvider:
 
     def __init__(self, provider: PaymentProvider, *, clock: Clock, metrics: Metrics) -> None:
         self._provider = provider
-        self._breaker = CircuitBreaker(
+        self.breaker = CircuitBreaker(
             "payments",
             window=CountWindow(20),
             failure_rate=0.8,
@@ -60,12 +60,12 @@ class GuardedProvider:
         return
 
     def checks(self) -> Mapping[str, Check]:
-        if self._breaker.state is State.CLOSED:
+        if self.breaker.state is State.CLOSED:
             return {"payments": OK}
         return {"payments": Check("degraded", "the payment provider does not answer; orders stay pending")}
 
     async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
-            return await self._breaker.call(call)
+            return await self.breaker.call(call)
         except CircuitOpen as error:
             raise ProviderNotAsked(timedelta(seconds=error.retry_after)) from None
