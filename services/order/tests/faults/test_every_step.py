@@ -172,6 +172,9 @@ class Walk:
             await self._until_at(Step.AWAIT_KITCHEN)
             await self._tell(Answer.ACCEPTED)
         if step is Step.AWAIT_DELIVERY:
+            if self.answer is Answer.KEPT:  # asked while that is possible, heard of late
+                await self._until_at(Step.AWAIT_COOK)
+                await self._cancel()
             await self._tell(*ONWARD[Step.AWAIT_COOK])
         if step is Step.REFUND:
             await self._until_at(Step.AWAIT_KITCHEN)
@@ -181,14 +184,17 @@ class Walk:
 
     async def _answered(self, answer: Answer) -> None:
         if answer in KITCHEN_SAYS:
-            if answer in (Answer.KEPT, Answer.LET_GO):
-                await self._insist(lambda: self.guest.post(f"/orders/{self._order_id()}/cancel"))
+            if answer in (Answer.KEPT, Answer.LET_GO) and self.step is not Step.AWAIT_DELIVERY:
+                await self._cancel()
             await self._tell(answer)
         elif answer is Answer.REGRETTED:
-            await self._insist(lambda: self.guest.post(f"/orders/{self._order_id()}/cancel"))
+            await self._cancel()
         else:
             # The clock and the provider answer by themselves.
             assert answer in (Answer.TIME_HAS_COME, Answer.DEADLINE_MISSED, Answer.REFUNDED, Answer.SILENCE)
+
+    async def _cancel(self) -> None:
+        await self._insist(lambda: self.guest.post(f"/orders/{self._order_id()}/cancel"))
 
     async def _tell(self, *answers: Answer) -> None:
         await self.house.kitchen.tell(self._order_id(), *(KITCHEN_SAYS[answer] for answer in answers))
