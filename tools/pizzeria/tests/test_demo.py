@@ -115,6 +115,13 @@ def test_order_tells_what_is_wrong_with_the_order(quiet: Demo) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_token_is_the_one_of_the_role(quiet: Demo) -> None:
+    assert quiet.run("token", "cook").stdout.strip() == State.read(quiet.home.state_file).tokens["cook"]
+    refused = quiet.run("token", "owner")
+    assert refused.returncode == 1
+    assert "cook, driver, manager, service" in refused.stderr
+
+
 def test_menu_shows_the_seeded_prices(quiet: Demo) -> None:
     shown = quiet.run("menu").stdout
     assert re.search(r"margherita +10\.39 +12\.99 +16\.89", shown)

@@ -82,6 +82,21 @@ def status() -> None:
 
 
 @app.command()
+def token(
+    role: Annotated[str, typer.Argument(help="cook, driver, manager or service.")],
+) -> None:
+    """Print the token of a role, to be pasted into a page."""
+    from pizzeria.errors import PizzeriaError
+    from pizzeria.running import running_state
+
+    with _told_plainly():
+        tokens = running_state(Home.find()).tokens
+        if role not in tokens:
+            raise PizzeriaError(f"There is no role {role!r}: {', '.join(sorted(tokens))}.")
+        typer.echo(tokens[role])
+
+
+@app.command()
 def menu() -> None:
     """What one can order, with prices."""
     from rich.console import Console

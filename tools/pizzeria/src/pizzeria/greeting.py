@@ -39,6 +39,9 @@ Mario's Pizzeria is open ({seconds:.1f} s).
 {addresses}
   {"redis":<10} {redis.hostname}:{redis.port}
 
+Each address is a page for people, too: guests order at the first, cooks and drivers work at the second.
+Pages ask for a token: .venv/bin/pizzeria token cook | driver | manager
+
 Order a margherita and follow it, in another terminal:
 
 {place}
