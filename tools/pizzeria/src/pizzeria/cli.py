@@ -89,7 +89,7 @@ def token(
     from pizzeria.errors import PizzeriaError
     from pizzeria.running import running_state
 
-    with _told_plainly():
+    with told_plainly():
         tokens = running_state(Home.find()).tokens
         if role not in tokens:
             raise PizzeriaError(f"There is no role {role!r}: {', '.join(sorted(tokens))}.")
