@@ -11,21 +11,14 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 from pizzeria_chassis.chassis import Chassis
-from pizzeria_chassis.feed import FeedClient
-from pizzeria_chassis.settings import ServiceSettings, Staff
-from pizzeria_chassis.testing import TOKENS, caller, running
+from pizzeria_chassis.settings import Staff
+from pizzeria_chassis.testing import caller, running
 from pizzeria_chassis.testing.events import STARTED, Upstream
-from pizzeria_chassis.transaction import Transaction
-from pizzeria_contracts.events import CancellationRequested, TicketStarted
 from pizzeria_contracts.streams import KITCHEN, ORDERS
-from pydantic import SecretStr
-from rediscore.retry import Backoff
 from rediscore.settings import RedisSettings
-from rediscore.streams import RetryPolicy
-from rediscore.streams.event import CloudEvent
 from rediscore.testing import eventually
 
-BROKEN = TicketStarted(ticket_id="t-1", station_id="broken")
+from libs.chassis.tests.ops_shop import BROKEN, make_shop
 
 
 @dataclass
@@ -56,28 +49,7 @@ class Shop:
 async def shop(
     tmp_path: Path, redis: RedisSettings, upstream: Upstream, environment: str
 ) -> AsyncIterator[Shop]:
-    settings = ServiceSettings(
-        service_name="order",
-        port=0,
-        environment=environment,
-        database_url=SecretStr(f"sqlite:///{tmp_path}/shop.db"),
-        redis=redis,
-        **{f"{role}_token": SecretStr(token) for role, token in TOKENS.items()},
-    )
-    chassis = Chassis(settings, package="shop", description="A shop.", publishes=ORDERS)
-    kitchen = chassis.consumer(KITCHEN, upstream="http://kitchen")
-    token = SecretStr(TOKENS["service"])
-    kitchen.feed = FeedClient("http://kitchen", token, transport=upstream.transport())
-    kitchen._retry = RetryPolicy(max_attempts=2, backoff=Backoff(0.02, 0.05))
-
-    @kitchen.on(TicketStarted)
-    async def started(tx: Transaction, event: CloudEvent[TicketStarted]) -> None:
-        await tx.append(CancellationRequested(reason="test"), subject=event.subject)
-        if event.data.station_id == "broken":
-            raise RuntimeError("a bug")
-
-    kitchen.ignore_rest()
-    app = chassis.app()
+    chassis, app = make_shop(tmp_path, redis, upstream, environment)
     async with running(app), caller(app, "manager") as client:
         yield Shop(chassis, app, client)
 

@@ -40,7 +40,7 @@ from pizzeria_chassis.ops import Watch, ops_router
 from pizzeria_chassis.ops_faults import faults_router
 from pizzeria_chassis.ops_letters import letters_router
 from pizzeria_chassis.outbox import Relay
-from pizzeria_chassis.pages import Page, pages_router
+from pizzeria_chassis.pages import OPERATIONS, Page, pages_router
 from pizzeria_chassis.positions_router import positions_router
 from pizzeria_chassis.settings import ServiceSettings
 from pizzeria_chassis.tasks import TaskWorker, ops_tasks_router
@@ -187,7 +187,7 @@ class Chassis:
         self._breakers[breaker.name] = breaker
 
     def page(self, page: Page) -> None:
-        """Show ``page`` in a browser; the first one is where ``/`` leads."""
+        """Show ``page`` in a browser; ``/`` leads to the first one. ``OPERATIONS`` is always the last."""
         self._pages.append(page)
 
     def app(self, *routers: APIRouter) -> FastAPI:
@@ -208,8 +208,7 @@ class Chassis:
             faults = self._faults()
             components.append(faults)
             routers = (*routers, faults_router(faults, self._operators()))
-        if self._pages:
-            routers = (*routers, pages_router(self._pages))
+        routers = (*routers, pages_router([*self._pages, OPERATIONS]))
         return create_app(
             Service(
                 name=self.settings.service_name,

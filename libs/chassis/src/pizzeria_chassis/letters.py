@@ -134,6 +134,7 @@ async def letters(
     *,
     stream: str | None = None,
     state: LetterState | None = None,
+    reason: Reason | None = None,
     after: int = 0,
     limit: int = 100,
 ) -> Sequence[Letter]:
@@ -143,6 +144,8 @@ async def letters(
         query = query.where(dead_letter.c.stream == stream)
     if state is not None:
         query = query.where(dead_letter.c.state == state)
+    if reason is not None:
+        query = query.where(dead_letter.c.reason == reason.value)
     return [Letter(*row) for row in (await session.execute(query)).all()]
 
 

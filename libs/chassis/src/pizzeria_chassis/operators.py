@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from pizzeria_contracts.events import payload_model
 from pizzeria_contracts.streams import STREAM_TYPES
 from pydantic import ValidationError
+from rediscore.streams import Reason
 from rediscore.streams.event import RawEvent
 from sqlalchemy import insert, select
 
@@ -58,10 +59,18 @@ class Operators:
         self._wanted = wanted
 
     async def letters(
-        self, *, stream: str | None, state: LetterState | None, after: int, limit: int
+        self,
+        *,
+        stream: str | None,
+        state: LetterState | None,
+        reason: Reason | None = None,
+        after: int,
+        limit: int,
     ) -> Sequence[Letter]:
         async with self._database.read() as session:
-            return await letters.letters(session, stream=stream, state=state, after=after, limit=limit)
+            return await letters.letters(
+                session, stream=stream, state=state, reason=reason, after=after, limit=limit
+            )
 
     async def letter(self, letter_id: int) -> Letter:
         """Raises NoSuchLetter."""

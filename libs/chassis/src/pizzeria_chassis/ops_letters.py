@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pizzeria_contracts.problems import ProblemType
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from rediscore.streams import Reason
 from rediscore.streams.event import RawEvent
 
 from pizzeria_chassis.errors import EditRefused, LetterDecided, NoSuchLetter
@@ -110,11 +111,12 @@ def letters_router(operators: Operators) -> APIRouter:
         _: Manager,
         stream: Annotated[str | None, Query(max_length=100)] = None,
         state: LetterState | None = None,
+        reason: Reason | None = None,
         after: Annotated[int, Query(ge=0, le=MOST_ID)] = 0,
         limit: Limit = 100,
     ) -> DeadLetterPage:
         """Events that this service gave up on, in the order of their deaths."""
-        found = await operators.letters(stream=stream, state=state, after=after, limit=limit)
+        found = await operators.letters(stream=stream, state=state, reason=reason, after=after, limit=limit)
         more = str(found[-1].id) if len(found) == limit else None
         return DeadLetterPage(
             items=[DeadLetterView.model_validate(_seen(letter)) for letter in found], next=more

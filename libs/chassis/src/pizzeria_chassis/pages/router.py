@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from pizzeria_chassis.problems import not_found
 
-__all__ = ["Page", "pages_router"]
+__all__ = ["OPERATIONS", "Page", "pages_router"]
 
 # Nothing from elsewhere, no inline code, no frame around it; the page talks to its own service only.
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -59,11 +59,22 @@ class Page:
         name: lower-case letters and dashes.
         title: as the browser and the links between pages show it.
         package: import name of the package that holds the files.
+        modules: further modules beside it that it imports, ``("display-map.js",)``.
     """
 
     name: str
     title: str
     package: str
+    modules: tuple[str, ...] = ()
+
+
+OPERATIONS: Final = Page(
+    "operations",
+    "Operations",
+    _KIT,
+    ("operations-letters.js", "operations-map.js", "operations-state.js", "operations-faults.js"),
+)
+"""For the manager, in every service: all that is under ``/ops``."""
 
 
 def pages_router(pages: Sequence[Page]) -> APIRouter:
@@ -73,7 +84,7 @@ def pages_router(pages: Sequence[Page]) -> APIRouter:
     assets = dict.fromkeys(_SHARED, _KIT)
     shells: dict[str, str] = {}
     for page in pages:
-        assets[f"{page.name}.js"] = page.package
+        assets |= dict.fromkeys((f"{page.name}.js", *page.modules), page.package)
         own_style = ""
         if _static(page.package).joinpath(f"{page.name}.css").is_file():
             assets[f"{page.name}.css"] = page.package
