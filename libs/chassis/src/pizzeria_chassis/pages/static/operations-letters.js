@@ -7,7 +7,7 @@ const REASONS = ["handler-failed", "invalid-payload", "malformed", "reclaim-limi
 const MOST = 500;
 
 const choice = (label, options, change) => {
-  const select = h("select", { onchange: change }, options.map(([value, text]) => h("option", { value }, text)));
+  const select = h("select", { "aria-label": label, onchange: change }, options.map(([value, text]) => h("option", { value }, text)));
   return { select, label: h("label", {}, h("span", {}, label), select) };
 };
 const fact = (title, value) => [h("dt", {}, title), h("dd", {}, value ?? "–")];

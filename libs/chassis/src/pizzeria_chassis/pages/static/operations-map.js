@@ -4,7 +4,7 @@ import { h, show } from "./pizzeria.js";
 
 const WIDTH = 1040;
 const ROW = 92;
-const BOX = { width: 210, height: 56 };
+const BOX = { width: 195, height: 56 };
 const LEFT = 10;
 const RIGHT = WIDTH - LEFT - BOX.width;
 const MIDDLE = (WIDTH - BOX.width) / 2;
@@ -26,12 +26,12 @@ export function pageOf(address) {
   return /^https?:$/.test(url.protocol) ? `${url.origin}/pages/operations` : null;
 }
 
-function arrow({ from, to, y, middle, kind, words, name }) {
+function arrow({ from, to, y, label, kind, words, name }) {
   const bend = (from + to) / 2;
   return s("g", { class: `arrow ${kind}`, "data-name": name },
     s("path", { class: "line", d: `M ${from} ${y.from} C ${bend} ${y.from}, ${bend} ${y.to}, ${to} ${y.to}` }),
     s("path", { class: "tip", d: `M ${to + 7} ${y.to} l -11 -5.5 v 11 z` }),
-    s("text", { x: middle.x, y: middle.y - 10, "text-anchor": "middle" }, cut(words, 34), s("title", {}, words)));
+    s("text", { x: label.x, y: label.y, "text-anchor": label.anchor }, cut(words, 32), s("title", {}, words)));
 }
 
 function box(x, y, node, kind = "") {
@@ -49,7 +49,7 @@ export function drawMap(place, { service, incoming, outgoing, own }) {
   const height = rows * ROW + 10;
   const at = (index, count) => (height - count * ROW) / 2 + index * ROW + ROW / 2;
   const centre = height / 2;
-  // Arrows meet the middle box a little apart, so that their words do not lie on each other.
+  // Arrows meet the middle box a little apart; words are at the other end, on the side that the arrow leaves free.
   const meet = (index, count) => centre + (index - (count - 1) / 2) * Math.min(14, (BOX.height - 14) / count);
   const side = (nodes, inwards) => nodes.map((node, index) => {
     const y = at(index, nodes.length);
@@ -59,7 +59,8 @@ export function drawMap(place, { service, incoming, outgoing, own }) {
     const far = inwards ? MIDDLE : RIGHT;
     return [
       arrow({ from: edge + 3, to: far - 9, y: inwards ? { from: y, to: near } : { from: near, to: y },
-        middle: { x: (edge + far) / 2, y: (y + near) / 2 + (y - near) * 0.2 }, kind: node.kind, words: node.words, name: node.title }),
+        label: { x: inwards ? edge + 6 : far - 16, y: y > near ? y + 20 : y - 9, anchor: inwards ? "start" : "end" },
+        kind: node.kind, words: node.words, name: node.title }),
       box(x, y - BOX.height / 2, node),
     ];
   });

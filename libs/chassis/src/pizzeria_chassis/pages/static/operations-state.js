@@ -25,7 +25,7 @@ function consumed({ stream, owner, readers }, lag, faults) {
   const state = pause ? { kind: "bad", words: `paused by a fault, ${span(pause.seconds_left)} left` }
     : down ? { kind: "bad", words: "not read at the moment" }
     : lag && lag.unread === null ? { kind: "bad", words: "Redis does not answer" }
-    : lag && lag.head === null ? { kind: "bad", words: "away: its owner does not answer" }
+    : lag && lag.head === null ? { kind: "bad", words: "away: it does not answer" }
     : behind ?? (lag?.dead ? { kind: "warn", words: `${lag.dead} dead` } : { kind: "good", words: "up to date" });
   return { title: stream, below: URL.canParse(owner) ? new URL(owner).host : owner, link: pageOf(owner), late: behind?.late ?? false, ...state };
 }
@@ -33,7 +33,7 @@ function consumed({ stream, owner, readers }, lag, faults) {
 function called({ name, breaker }, breakers, faults) {
   const fault = faults.find((one) => one.kind === "away" && one.target === name);
   const seconds = breakers.find((one) => one.name === name)?.seconds;
-  const state = fault ? { kind: "bad", words: `taken away by a fault, ${span(fault.seconds_left)} left` }
+  const state = fault ? { kind: "bad", words: `away by a fault, ${span(fault.seconds_left)} left` }
     : breaker === "open" ? { kind: "bad", words: `breaker open for ${span(seconds)}` }
     : breaker === "half-open" ? { kind: "warn", words: "breaker half-open: trying again" }
     : { kind: "good", words: "breaker closed" };
