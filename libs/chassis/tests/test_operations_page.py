@@ -121,7 +121,7 @@ async def test_all_are_redriven_at_a_pace_and_one_is_dropped_with_a_reason(
     log = desk.tab.locator("#log")
     await log.get_by_text("2 letters, 50 per second").wait_for()
     await log.get_by_text("the order is over").wait_for()
-    await desk.tab.get_by_text("2 dead").first.wait_for()  # they died again
+    await desk.tab.locator("#lag").get_by_text("2 dead").wait_for()  # they died again
 
 
 @pytest.mark.proves("P16", "R11")
