@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,8 @@ import pytest
 from pizzeria.backoff import Backoff
 from pizzeria.home import Home
 from pizzeria.supervisor import SupervisorOptions
+
+from tools.pizzeria.tests.demo import Demo
 
 _STAND_IN = [sys.executable, "-I", str(Path(__file__).with_name("stand_in.py"))]
 
@@ -43,6 +45,17 @@ def is_alive(pid: int | None) -> bool:
 def alive() -> Callable[[int | None], bool]:
     """`is_alive`, for test files."""
     return is_alive
+
+
+@pytest.fixture(scope="session")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One quiet demo for all tests of the group `demo`."""
+    demo = Demo(tmp_path_factory.mktemp("quiet"), "--quiet")
+    try:
+        demo.wait_for("Ctrl-C ends everything")
+        yield demo
+    finally:
+        demo.stop()
 
 
 class Eventually(Protocol):

@@ -1,7 +1,6 @@
 """`pizzeria load`: its figures, its page, and one real load on a running demo."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from pizzeria.load.invariants import Verdict
 from pizzeria.load.page import page
 from pizzeria.load.record import Record, Sent, by_second, percentiles
 
-from tools.pizzeria.tests.test_demo import Demo
+from tools.pizzeria.tests.demo import Demo
 
 if TYPE_CHECKING:
     from playwright.async_api import Page as Tab
@@ -44,16 +43,6 @@ async def test_the_page_needs_nothing_else_and_shows_text_as_text(tmp_path: Path
     assert await tab.get_by_role("cell", name="held back (429)").count() == 1
 
 
-@pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    demo = Demo(tmp_path_factory.mktemp("load"), "--quiet")
-    try:
-        demo.wait_for("Ctrl-C ends everything")
-        yield demo
-    finally:
-        demo.stop()
-
-
 @pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(240)
 @pytest.mark.proves("P17")
@@ -66,8 +55,3 @@ def test_a_load_on_the_demo_ends_with_a_report(quiet: Demo, tmp_path: Path) -> N
     assert {v["verdict"] for v in found["invariants"].values()} == {"holds"}
     assert found["accept_seconds"]["p50"] <= found["accept_seconds"]["p99"]
     assert "I2" in html.read_text()
-    # Told plainly when there is nothing to load.
-    quiet.stop()
-    refused = quiet.run("load", "--duration", "1")
-    assert refused.returncode == 1
-    assert "not running" in refused.stderr

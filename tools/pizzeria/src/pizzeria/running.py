@@ -1,5 +1,6 @@
 """The running pizzeria, for the commands that speak to it."""
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ class Service:
         self.url = url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = httpx.Client(base_url=url, headers=headers, timeout=10)
+        # A command makes a few of these and forgets them.
+        weakref.finalize(self, self._client.close)
 
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, **headers: str

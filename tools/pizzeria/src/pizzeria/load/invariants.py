@@ -1,6 +1,7 @@
 """The invariants that can be checked from outside, over HTTP, after a load."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from pizzeria.errors import UnavailableError
 from pizzeria.load.record import ENDS, Record
 from pizzeria.state import State
 
@@ -35,7 +37,13 @@ class Verdict:
         return "BROKEN" if self.broken else "not yet" if self.pending else "holds"
 
 
-async def verdicts(state: State, record: Record) -> list[Verdict]:
+async def dead_letters(state: State) -> Counter[str]:
+    """How many events each service gave up on, by `service: stream`."""
+    async with httpx.AsyncClient(timeout=10) as http:
+        return await House(http, state).dead()
+
+
+async def verdicts(state: State, record: Record, *, dead_before: Counter[str]) -> list[Verdict]:
     """Check what a load must not have broken. Waits up to 20 s until the house is at rest."""
     async with httpx.AsyncClient(timeout=10) as http:
         house = House(http, state)
@@ -46,7 +54,7 @@ async def verdicts(state: State, record: Record) -> list[Verdict]:
             Verdict("I4", "the stock adds up and is never negative", tuple(_stock(await house.inventory()))),
             Verdict("I5", "at rest all is sent and every consumer at the head", pending=await house.unrest()),
             Verdict("I8", "no station holds more than its capacity", tuple(_full(await house.stations()))),
-            Verdict("I9", "no event became a dead letter", tuple(await house.dead())),
+            Verdict("I9", "no event became a dead letter", tuple(_new(dead_before, await house.dead()))),
         ]
 
 
@@ -78,11 +86,11 @@ class House:
             await asyncio.sleep(0.5)
         return "; ".join(unrest)
 
-    async def dead(self) -> list[str]:
-        found = []
+    async def dead(self) -> Counter[str]:
+        found: Counter[str] = Counter()
         for service in CONSUMERS:
             inbox = (await self._read(service, "/events/positions"))["inbox"]
-            found += [f"{service}: {p['dead']} of {stream}" for stream, p in inbox.items() if p["dead"]]
+            found.update({f"{service}: {stream}": position["dead"] for stream, position in inbox.items()})
         return found
 
     async def _unrest(self) -> AsyncIterator[str]:
@@ -100,9 +108,17 @@ class House:
                     yield f"{service} stands at {at} of {head} in {stream}"
 
     async def _read(self, service: str, path: str) -> dict[str, Any]:
-        answer = await self._http.get(f"{self._urls[service]}{path}", headers=self._manager)
-        found: dict[str, Any] = answer.raise_for_status().json()
+        """Raises: UnavailableError."""
+        try:
+            answer = await self._http.get(f"{self._urls[service]}{path}", headers=self._manager)
+            found: dict[str, Any] = answer.raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"{service} does not tell how it is: {type(error).__name__}.") from error
         return found
+
+
+def _new(before: Counter[str], now: Counter[str]) -> Iterator[str]:
+    yield from (f"{count} new of {where}" for where, count in (now - before).items())
 
 
 def _unended(orders: list[dict[str, Any]]) -> str:

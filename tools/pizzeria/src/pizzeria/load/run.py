@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from pizzeria.load.generator import LoadGenerator
-from pizzeria.load.invariants import verdicts
+from pizzeria.load.invariants import dead_letters, verdicts
 from pizzeria.load.page import as_json, page
 from pizzeria.load.view import live_view, report
 from pizzeria.state import State
@@ -45,6 +45,7 @@ async def run_load(state: State, options: LoadOptions, console: Console) -> bool
         express=options.express,
         random=Random(options.seed),  # noqa: S311  a plan that can be repeated
     )
+    dead_before = await dead_letters(state)
     with Live(console=console, refresh_per_second=8, transient=True) as screen:
         watching = asyncio.create_task(_watch(load, screen))
         try:
@@ -54,7 +55,7 @@ async def run_load(state: State, options: LoadOptions, console: Console) -> bool
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
     console.print("Checking invariants …", style="dim")
-    found = await verdicts(state, load.record)
+    found = await verdicts(state, load.record, dead_before=dead_before)
     console.print(report(load.record, found))
     title = f"Load of {options.rate:g} orders/s"
     for path, text in (
