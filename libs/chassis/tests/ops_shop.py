@@ -23,7 +23,7 @@ BROKEN = TicketStarted(ticket_id="t-1", station_id="broken")
 
 
 def make_shop(
-    tmp_path: Path, redis: RedisSettings, upstream: Upstream, environment: str
+    tmp_path: Path, redis: RedisSettings, upstream: Upstream, environment: str, *, tasks: bool = False
 ) -> tuple[Chassis, FastAPI]:
     """Needs the package ``shop`` beside it on ``sys.path``. Not started."""
     settings = ServiceSettings(
@@ -47,4 +47,6 @@ def make_shop(
             raise RuntimeError("a bug")
 
     kitchen.ignore_rest()
+    if tasks:
+        chassis.tasks()
     return chassis, chassis.app()

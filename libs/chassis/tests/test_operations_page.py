@@ -49,11 +49,16 @@ class Desk:
 
 @pytest_asyncio.fixture
 async def desk(
-    tmp_path: Path, own_redis: RedisSettings, upstream: Upstream, tab: "Tab", monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    own_redis: RedisSettings,
+    upstream: Upstream,
+    tab: "Tab",
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Desk]:
-    """In the demo, nobody signed in; the service has no page of its own."""
+    """In the demo or as the parameter says, nobody signed in; the service has no page of its own."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    chassis, app = make_shop(tmp_path, own_redis, upstream, "demo")
+    chassis, app = make_shop(tmp_path, own_redis, upstream, getattr(request, "param", "demo"), tasks=True)
     async with serving(app) as url:
         yield Desk(tab, url, chassis)
         await tab.close()
@@ -128,6 +133,7 @@ async def test_all_are_redriven_at_a_pace_and_one_is_dropped_with_a_reason(
 async def test_the_picture_shows_a_neighbour_away_an_open_breaker_and_a_fault(
     desk: Desk, upstream: Upstream
 ) -> None:
+    await desk.tab.clock.install()
     await upstream.tell(TicketStarted(ticket_id="t-1", station_id="oven-1"))
     await desk.enter()
     await desk.arrow(KITCHEN, "up to date").wait_for()
@@ -135,6 +141,9 @@ async def test_the_picture_shows_a_neighbour_away_an_open_breaker_and_a_fault(
     await desk.arrow("redis", "breaker closed").wait_for()
     links = await desk.tab.locator("#map a").evaluate_all("all => all.map((a) => a.getAttribute('href'))")
     assert set(links) == {"http://kitchen/pages/operations"}
+    odd = ["javascript:alert(1)", "no address", "https://me:secret@kitchen:1/feed?a=b"]
+    load = "async (odd) => odd.map((await import('/pages/assets/operations-map.js')).pageOf)"
+    assert await desk.tab.evaluate(load, odd) == [None, None, "https://kitchen:1/pages/operations"]
 
     upstream.away = True
     desk.chassis.redis_breaker.force_open()
@@ -147,6 +156,12 @@ async def test_the_picture_shows_a_neighbour_away_an_open_breaker_and_a_fault(
     await desk.tab.get_by_label("Fault").select_option("pause")
     await desk.click("Switch on")
     await desk.arrow(KITCHEN, "paused by a fault").wait_for()
+    await upstream.tell(TicketStarted(ticket_id="t-2", station_id="oven-1"))
+    row = desk.tab.locator("#lag tr", has_text=KITCHEN)
+    await row.get_by_role("cell", name="1", exact=True).first.wait_for()
+    assert await row.get_by_text("late").count() == 0
+    await desk.tab.clock.fast_forward(11_000)
+    await row.get_by_text("late").wait_for()
     await desk.click("All off")
     await desk.click("All off", "dialog")
     await desk.arrow(KITCHEN, "up to date").wait_for()
@@ -154,6 +169,7 @@ async def test_the_picture_shows_a_neighbour_away_an_open_breaker_and_a_fault(
 
 
 @pytest.mark.proves("P15", "P16")
+@pytest.mark.parametrize("desk", ["production"], indirect=True)
 async def test_a_cook_is_refused_with_a_sentence_and_a_manager_may_come_in_then(desk: Desk) -> None:
     await desk.enter(TOKENS["cook"])
     await desk.tab.get_by_text("This takes the role manager.").wait_for()
@@ -163,3 +179,7 @@ async def test_a_cook_is_refused_with_a_sentence_and_a_manager_may_come_in_then(
     await desk.click("Sign in", "dialog")
     await desk.tab.get_by_role("heading", name="Operations of order").wait_for()
     assert TOKENS["manager"] not in await desk.tab.content()
+    await desk.tab.get_by_role("heading", name="What operators did").wait_for()
+    assert await desk.tab.get_by_text("Faults of the demo").count() == 0  # not in production
+    await desk.tab.get_by_role("link", name="Background tasks").click()
+    await desk.tab.wait_for_url("**/ops/tasks/")

@@ -43,7 +43,7 @@ function box(x, y, node, kind = "") {
   return node.link ? s("a", { href: node.link }, drawn) : drawn;
 }
 
-/** Draw it: `state` as `read` of operations-state.js returns it. */
+/** Draw what `read` of operations-state.js returned. */
 export function drawMap(place, { service, incoming, outgoing, own }) {
   const rows = Math.max(incoming.length, outgoing.length, 1);
   const height = rows * ROW + 10;

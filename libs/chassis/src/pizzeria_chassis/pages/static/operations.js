@@ -28,7 +28,7 @@ function drawLag({ lag: { outbox, streams }, incoming, outgoing, topology }) {
     { title: "State", cell: (row) => badge(row.now?.words ?? "–", row.now?.kind) },
     { title: "Position", number: true, cell: (row) => number(row.position) },
     { title: "Head", number: true, cell: (row) => number(row.head) },
-    { title: "Behind", number: true, cell: (row) => number(row.behind) },
+    { title: "Behind", number: true, cell: (row) => [row.now?.late ? [badge("late", "bad"), " "] : null, number(row.behind)] },
     { title: "Unread", number: true, cell: (row) => number(row.unread) },
     { title: "Pending", number: true, cell: (row) => number(row.pending) },
     { title: "Oldest pending", number: true, cell: (row) => (row.pending ? span(row.oldest_pending_seconds) : "–") },
