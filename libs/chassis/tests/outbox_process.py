@@ -1,4 +1,5 @@
-"""A process for tests: ``relay`` runs a relay until SIGTERM; ``commit`` commits events and dies at once."""
+"""A process for tests: ``relay`` runs a relay until SIGTERM, or leads until it is about to do something (the
+name of a method of ``Relay``) and dies; ``commit`` commits events and dies at once."""
 
 import asyncio
 import os
@@ -12,9 +13,14 @@ from pizzeria_contracts.events import OrderReady
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
+from rediscore.testing import eventually
 
 
-async def relay(database_url: str, redis_url: str, redis_db: str) -> None:
+async def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def relay(database_url: str, redis_url: str, redis_db: str, dies_at: str = "") -> None:
     database = Database(database_url, source="/pizzeria/kitchen")
     settings = RedisSettings.from_url(redis_url).model_copy(update={"db": int(redis_db)})
     connections = RedisConnections(settings)
@@ -22,6 +28,9 @@ async def relay(database_url: str, redis_url: str, redis_db: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await running.start()
+    if dies_at:
+        setattr(running, dies_at, die)
+        await eventually(lambda: running.leads, within=20)
     sys.stdout.write("running\n")
     sys.stdout.flush()
     await stop.wait()
@@ -38,7 +47,7 @@ async def commit(database_url: str, count: str) -> None:
 
     for _ in range(int(count)):
         await database.transact(tell)
-    os.kill(os.getpid(), signal.SIGKILL)
+    await die()
 
 
 if __name__ == "__main__":

@@ -3,68 +3,26 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import DatabaseUnavailable
-from pizzeria_chassis.history import Row, history, outbox_state, stamped
+from pizzeria_chassis.history import Row, history, stamped
 from pizzeria_chassis.outbox import Relay
 from pizzeria_chassis.testing import create_chassis_tables_now
+from pizzeria_chassis.testing.relays import all_sent, at_work, entries, on_stream, positions, tell, up_to
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderReady
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
-from rediscore.streams.event import RawEvent, decode_entry
 from rediscore.streams.partitions import partition_of, stream_names
 from rediscore.testing import FaultProxy, ServerUnderTest, eventually
 
 PROCESS = Path(__file__).parent / "outbox_process.py"
-
-
-@asynccontextmanager
-async def at_work(*relays: Relay) -> AsyncIterator[None]:
-    for relay in relays:
-        await relay.start()
-    try:
-        yield
-    finally:
-        for relay in relays:
-            await relay.stop()
-
-
-async def tell(database: Database, subject: str = "o-1") -> None:
-    async def work(tx: Transaction) -> None:
-        await tx.append(OrderReady(), subject=subject)
-
-    await database.transact(work)
-
-
-async def entries(connections: RedisConnections, stream: str = KITCHEN) -> Any:
-    return await connections.commands.xrange(stream)
-
-
-async def on_stream(connections: RedisConnections, stream: str = KITCHEN) -> list[RawEvent]:
-    return [decode_entry(fields) for _, fields in await entries(connections, stream)]
-
-
-async def positions(connections: RedisConnections, stream: str = KITCHEN) -> list[int | None]:
-    return [event.position for event in await on_stream(connections, stream)]
-
-
-async def all_sent(database: Database) -> bool:
-    async with database.read() as session:
-        state = await outbox_state(session)
-    return state.head == state.sent
-
-
-def up_to(count: int) -> list[int]:
-    return list(range(1, count + 1))
 
 
 @pytest.mark.proves("I5")

@@ -86,14 +86,14 @@ class Relay:
     async def stop(self) -> None:
         """Send what is committed, as far as Redis answers within 2 s, and let another lead."""
         await self._task.stop()
-        if not self._leads:
-            return
-        try:
-            async with asyncio.timeout(FLUSH_SECONDS):
-                while await self._round():
-                    pass
-        except Exception as error:  # noqa: BLE001 - the rows are safe; the next leader sends them
-            _log.warning("outbox_flush_failed", error=type(error).__name__)
+        if self._leads:
+            try:
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    while await self._round():
+                        pass
+            except Exception as error:  # noqa: BLE001 - the rows are safe; the next leader sends them
+                _log.warning("outbox_flush_failed", error=type(error).__name__)
+        # A standby has a session of its own as well.
         await self._step_down()
 
     def checks(self) -> Mapping[str, Check]:
