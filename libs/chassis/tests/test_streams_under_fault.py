@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,6 +57,11 @@ async def ends_with(upstream: Upstream, position: int) -> bool:
     return bool(last) and (await positions(upstream.connections))[-1] == position
 
 
+async def reached(upstream: Upstream, position: int) -> bool:
+    found = await positions(upstream.connections)
+    return bool(found) and (found[-1] or 0) >= position
+
+
 async def all_once(replica: Replica, upstream: Upstream) -> None:
     """Wait for rest: each event had its effect once and in order, and the stream's end is right."""
     await at_head(replica, upstream)
@@ -77,18 +83,13 @@ async def test_a_stream_loses_its_end_while_events_keep_coming(
     redis = upstream.connections.commands
     async with events_keep_coming(upstream, at_least=40):
         for held in (10, 20):
-            await eventually(lambda held=held: reached(upstream, held), within=20)
+            await eventually(partial(reached, upstream, held), within=20)
             if lost == "everything":
                 await redis.flushdb()
             else:
                 newest: Any = await redis.xrevrange(KITCHEN, count=8)
                 assert await redis.xdel(KITCHEN, *(entry_id for entry_id, _ in newest)) > 0
     await all_once(consumer, upstream)
-
-
-async def reached(upstream: Upstream, position: int) -> bool:
-    found = await positions(upstream.connections)
-    return bool(found) and (found[-1] or 0) >= position
 
 
 @pytest.mark.proves("I5", "I7", "I9")
