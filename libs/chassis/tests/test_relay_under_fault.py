@@ -158,15 +158,17 @@ async def test_a_lost_session_is_not_replaced_by_one_without_the_lock(
     """SQLAlchemy would reconnect, and the next transaction would commit while somebody else leads."""
     database = open_database(postgres_url)
     lead, other = leadership_for(database), leadership_for(open_database(postgres_url))
-    assert await lead.acquire()
-    assert not await other.acquire()
-    await end_session(database, await session_of_leader(database))
-    for _ in range(2):
-        with pytest.raises(DatabaseUnavailable):
-            await lead.confirm()
-    assert await other.acquire()
-    await other.release()
-    await lead.release()
+    try:
+        assert await lead.acquire()
+        assert not await other.acquire()
+        await end_session(database, await session_of_leader(database))
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                await lead.confirm()
+        assert await other.acquire()
+    finally:
+        await other.release()
+        await lead.release()
 
 
 _SLEEP = "BEGIN PERFORM pg_sleep(random() * 0.08); RETURN NULL; END"
