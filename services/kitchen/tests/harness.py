@@ -22,6 +22,7 @@ from pizzeria_chassis.feed import feed_router
 from pizzeria_chassis.health import Check
 from pizzeria_chassis.ids import new_id
 from pizzeria_chassis.outbox import Relay
+from pizzeria_chassis.tls import trusted
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderConfirmed, OrderedItem, Payload
 from pizzeria_contracts.streams import KITCHEN, MENU, ORDERS
@@ -196,7 +197,7 @@ class Kitchens:
 
     def client(self, url: str, role: str = "manager") -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {TOKENS[role]}"}
-        client = httpx.AsyncClient(base_url=url, headers=headers, timeout=40)
+        client = httpx.AsyncClient(base_url=url, headers=headers, timeout=40, verify=trusted())
         self.clients.append(client)
         return client
 

@@ -17,6 +17,7 @@ from order_service.bootstrap import create_order_app
 from order_service.settings import OrderSettings
 from order_service.use_cases.ports import PaymentProvider
 from pizzeria_chassis.testing import TOKENS, serving
+from pizzeria_chassis.tls import trusted
 from pizzeria_contracts.events import DeliveryCompleted, DeliveryStarted, OrderReady, TicketStarted
 from pizzeria_contracts.streams import KITCHEN
 from pydantic import SecretStr
@@ -194,7 +195,9 @@ class House:
         """One more replica; closed at the end of the test."""
         app = create_order_app(self.settings(**changes), around_provider=self.around_provider)
         address = await self._open.enter_async_context(serving(app))
-        return await self._open.enter_async_context(httpx.AsyncClient(base_url=address, timeout=20))
+        return await self._open.enter_async_context(
+            httpx.AsyncClient(base_url=address, timeout=20, verify=trusted())
+        )
 
     async def guest(self, http: httpx.AsyncClient) -> Guest:
         answer = await http.post("/sessions", json={"name": "Ada"})

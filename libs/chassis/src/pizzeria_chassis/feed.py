@@ -15,6 +15,7 @@ from pizzeria_chassis.errors import FeedUnavailable
 from pizzeria_chassis.history import head, history, stamped
 from pizzeria_chassis.openapi import problems
 from pizzeria_chassis.telemetry import trace_headers
+from pizzeria_chassis.tls import trusted
 
 __all__ = ["FeedClient", "feed_router"]
 
@@ -98,6 +99,7 @@ class FeedClient:
             self._client = httpx.AsyncClient(
                 base_url=self.url,
                 timeout=TIMEOUT,
+                verify=trusted(),
                 transport=self._transport,
                 headers={"Authorization": f"Bearer {token}"},
             )

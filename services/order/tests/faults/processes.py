@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from pizzeria_chassis.testing import TOKENS
+from pizzeria_chassis.tls import trusted
 from rediscore.testing import eventually
 
 from services.order.tests.harness import House
@@ -65,7 +66,7 @@ class Replica:
         self._house = house
         self._nursery = nursery
         self.port = free_port()
-        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10, verify=trusted())
         self._pid: int | None = None
 
     async def start(self, die_at: str = "", **changes: str) -> None:

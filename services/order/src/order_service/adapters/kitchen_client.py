@@ -7,6 +7,7 @@ from typing import TypeVar
 import httpx
 from pizzeria_chassis.health import Check
 from pizzeria_chassis.telemetry import trace_headers
+from pizzeria_chassis.tls import trusted
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from order_service.domain.errors import KitchenAway
@@ -77,7 +78,10 @@ class KitchenClient:
 
     async def start(self) -> None:
         self._http = httpx.AsyncClient(
-            base_url=self._url, timeout=TIMEOUT, headers={"Authorization": f"Bearer {self._token}"}
+            base_url=self._url,
+            timeout=TIMEOUT,
+            verify=trusted(),
+            headers={"Authorization": f"Bearer {self._token}"},
         )
 
     async def stop(self) -> None:

@@ -10,6 +10,7 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import DatabaseUnavailable
 from pizzeria_chassis.health import OK, Check
 from pizzeria_chassis.telemetry import trace_headers
+from pizzeria_chassis.tls import trusted
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.menu import Menu
 from pydantic import ValidationError
@@ -73,7 +74,7 @@ class MenuClient:
         self._reason = ""
 
     async def start(self) -> None:
-        self._http = httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT)
+        self._http = httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT, verify=trusted())
 
     async def stop(self) -> None:
         if self._http is not None:
