@@ -1,6 +1,7 @@
 """What holds for the tests of every package."""
 
 import os
+import random
 import shutil
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -74,5 +75,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # One seed for all workers, which must collect the same tests; they inherit it.
+    os.environ.setdefault("SOAK_SEED", str(random.SystemRandom().randrange(1, 1_000_000)))
     if os.environ.get("CI") == "true" and not hasattr(config, "workerinput"):
         config.pluginmanager.register(NoSkips(), "no-skips")
+
+
+def pytest_report_header() -> str:
+    return f"SOAK_SEED={os.environ['SOAK_SEED']}"

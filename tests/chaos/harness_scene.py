@@ -22,7 +22,7 @@ from tests.chaos.harness_witness_relay import RelayWitness
 from tests.chaos.harness_witness_streams import StreamWitness
 from tests.chaos.program_relay import facts
 
-SEED: Final = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
+SEED: Final = int(os.environ["SOAK_SEED"])
 _TOLD_AT_MOST: Final = 12
 
 

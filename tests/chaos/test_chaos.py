@@ -17,10 +17,7 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "120"))
 SHORT = 8.0
 REST = 120.0
 
-pytestmark = [
-    pytest.mark.proves("R16", "R17", "R18", "I3", "I5", "I9"),
-    pytest.mark.xdist_group("chaos"),
-]
+pytestmark = pytest.mark.proves("R16", "R17", "R18", "I3", "I5", "I9")
 
 
 async def run(scene: Scene, seconds: float, every: float) -> None:
@@ -39,6 +36,7 @@ async def run(scene: Scene, seconds: float, every: float) -> None:
     assert missing == [], scene.report("too little happened", missing)
 
 
+@pytest.mark.xdist_group("chaos")  # with a group it begins first
 @pytest.mark.timeout(SHORT + 180)
 async def test_nothing_is_lost_or_doubled_in_a_short_run(
     tmp_path: Path, sqlite_databases: Mapping[str, str]
@@ -49,7 +47,13 @@ async def test_nothing_is_lost_or_doubled_in_a_short_run(
 
 @pytest.mark.soak
 @pytest.mark.timeout(SECONDS + 300)
-@pytest.mark.parametrize("fsync", ["always", "everysec"])
+@pytest.mark.parametrize(
+    "fsync",
+    [
+        pytest.param(fsync, marks=pytest.mark.xdist_group(f"chaos-{fsync}"))
+        for fsync in ("always", "everysec")
+    ],
+)
 async def test_nothing_is_lost_or_doubled(tmp_path: Path, fsync: Fsync, databases: Mapping[str, str]) -> None:
     async with on_stage(tmp_path, fsync, databases, rate=20, killers=True) as scene:
         await run(scene, SECONDS, every=0.8)

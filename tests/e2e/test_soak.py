@@ -12,7 +12,7 @@ from tests.e2e.harness_people import pizzas
 from tests.e2e.harness_snapshot import SERVICES
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "120"))
-SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
+SEED = int(os.environ["SOAK_SEED"])
 PAUSE = 2.5  # beyond a cook's lease
 
 pytestmark = [

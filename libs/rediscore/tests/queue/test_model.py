@@ -365,4 +365,4 @@ def test_queue_is_what_the_model_says(redis_url: str, key_prefix: str) -> None:
 def test_queue_is_what_the_model_says_for_long(redis_url: str, key_prefix: str) -> None:
     until = time.monotonic() + float(os.environ.get("SOAK_SECONDS", "120"))
     while time.monotonic() < until:
-        run_against_the_model(redis_url, key_prefix, examples=50, steps=100)
+        run_against_the_model(redis_url, key_prefix, examples=10, steps=100)
