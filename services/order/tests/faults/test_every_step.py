@@ -76,10 +76,10 @@ def points() -> list[Any]:
     others = []
     for step, answer, _ in rows():
         if answer not in NOT_WALKED:
-            usual = answer is next(iter(SAGA[step].answers))
+            is_usual = answer is next(iter(SAGA[step].answers))
             for when in ("before", "after"):
                 point = f"commit:{step}:{answer}:{when}"
-                if usual:
+                if is_usual:
                     found.append(pytest.param(step, answer, point))
                 else:
                     others.append(pytest.param(step, answer, point, marks=pytest.mark.soak))
