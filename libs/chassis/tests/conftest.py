@@ -14,11 +14,19 @@ from pizzeria_chassis.testing.events import Replica, Upstream, prepare
 from pydantic import SecretStr
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
+from rediscore.testing.nursery import Nursery
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 OWN_DB = 9
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where the processes of these tests come from."""
+    with Nursery("pizzeria_chassis.serve", "pizzeria_chassis.testing.events") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
 from rediscore.streams.partitions import partition_of, stream_names
 from rediscore.testing import FaultProxy, ServerUnderTest, eventually
+from rediscore.testing.nursery import Nursery
 
 PROCESS = Path(__file__).parent / "outbox_process.py"
 
@@ -146,6 +146,7 @@ async def test_a_paused_leader_loses_the_lead(
 
 @pytest.mark.proves("I5", "I9")
 async def test_two_processes_on_one_sqlite_file_and_the_leader_is_killed(
+    nursery: Nursery,
     sqlite_url: str,
     open_database: Callable[..., Database],
     own_redis: RedisSettings,
@@ -154,16 +155,9 @@ async def test_two_processes_on_one_sqlite_file_and_the_leader_is_killed(
 ) -> None:
     database = open_database(sqlite_url)
     await create_chassis_tables_now(database)
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, str(PROCESS), "relay", sqlite_url, redis_url, str(own_redis.db),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
+    processes = [await nursery.start(PROCESS, "relay", sqlite_url, redis_url, own_redis.db) for _ in range(2)]
     try:
         for process in processes:
-            assert process.stdout is not None
             assert await process.stdout.readuntil(b"running\n")
         for number in range(60):
             await tell(database, f"o-{number % 3}")
@@ -189,9 +183,9 @@ async def test_two_processes_on_one_sqlite_file_and_the_leader_is_killed(
 
 @pytest.mark.proves("I5", "I9")
 async def test_killed_between_commit_and_relay(
-    database: Database, database_url: str, own_connections: RedisConnections
+    nursery: Nursery, database: Database, database_url: str, own_connections: RedisConnections
 ) -> None:
-    process = await asyncio.create_subprocess_exec(sys.executable, str(PROCESS), "commit", database_url, "7")
+    process = await nursery.start(PROCESS, "commit", database_url, 7)
     assert await process.wait() == -signal.SIGKILL
     assert await positions(own_connections) == [], "the fault happened: nothing was sent"
     async with at_work(Relay(database, own_connections, streams=[KITCHEN])):

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from pizzeria_contracts.streams import KITCHEN
 from rediscore.settings import RedisSettings
 from rediscore.streams.event import CloudEvent
 from rediscore.testing import eventually
+from rediscore.testing.nursery import Nursery
 
 PROCESS = Path(__file__).parent / "consumer_process.py"
 
@@ -50,14 +50,17 @@ async def test_the_same_event_at_the_same_moment_in_two_replicas_has_one_effect(
 
 @pytest.mark.proves("I5", "I9")
 async def test_killed_between_effect_and_acknowledgement(
-    replica: MakeReplica, upstream: Upstream, database_url: str, own_redis: RedisSettings, redis_url: str
+    nursery: Nursery,
+    replica: MakeReplica,
+    upstream: Upstream,
+    database_url: str,
+    own_redis: RedisSettings,
+    redis_url: str,
 ) -> None:
     survivor = await replica()
     for number in range(3):
         await upstream.tell(STARTED, f"o-{number}")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(PROCESS), database_url, redis_url, str(own_redis.db), TOKENS["service"]
-    )
+    process = await nursery.start(PROCESS, database_url, redis_url, own_redis.db, TOKENS["service"])
     assert await process.wait() == -signal.SIGKILL
     effects = await survivor.effects()
     assert len(effects) >= 1, "the fault happened after a commit"

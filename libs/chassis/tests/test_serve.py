@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pytest
 from pizzeria_chassis.testing import TOKENS
 from rediscore.settings import RedisSettings
 from rediscore.testing import eventually
+from rediscore.testing.nursery import Forked, Nursery
 
 HERE = Path(__file__).parent
 
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 @dataclass
 class Process:
-    process: asyncio.subprocess.Process
+    process: Forked
     client: httpx.AsyncClient
     log: Path
 
@@ -59,12 +59,10 @@ def environment(redis_url: str, own_redis: RedisSettings, sqlite_url: str) -> di
 
 
 @asynccontextmanager
-async def shop(environment: dict[str, str], tmp_path: Path) -> AsyncIterator[Process]:
+async def shop(nursery: Nursery, environment: dict[str, str], tmp_path: Path) -> AsyncIterator[Process]:
     log = tmp_path / "shop.log"
     with log.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "shop", env=environment, stdout=out, stderr=out
-        )
+        process = await nursery.start("-m shop", env=environment, out=out)
     address = f"http://127.0.0.1:{environment['PORT']}"
     try:
         async with httpx.AsyncClient(base_url=address, timeout=30) as client:
@@ -83,9 +81,9 @@ async def ready(running: Process, wanted: int | None = 200) -> None:
 
 
 async def test_sigterm_ends_work_in_flight_and_the_exit_code_is_0(
-    environment: dict[str, str], tmp_path: Path
+    nursery: Nursery, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    async with shop(environment, tmp_path) as running:
+    async with shop(nursery, environment, tmp_path) as running:
         await ready(running)
         slow = asyncio.create_task(running.client.get("/slow", params={"seconds": 1.5}))
         waiting = asyncio.create_task(running.client.get("/wait"))
@@ -98,18 +96,20 @@ async def test_sigterm_ends_work_in_flight_and_the_exit_code_is_0(
         assert events.index("stop_requested") < events.index("service_stopped")
 
 
-async def test_sigint_ends_it_with_0_as_well(environment: dict[str, str], tmp_path: Path) -> None:
-    async with shop(environment, tmp_path) as running:
+async def test_sigint_ends_it_with_0_as_well(
+    nursery: Nursery, environment: dict[str, str], tmp_path: Path
+) -> None:
+    async with shop(nursery, environment, tmp_path) as running:
         await ready(running)
         running.process.send_signal(signal.SIGINT)
         assert await running.process.wait() == 0
 
 
 async def test_work_that_outlasts_the_grace_time_is_cut_off_and_the_exit_code_is_0(
-    environment: dict[str, str], tmp_path: Path
+    nursery: Nursery, environment: dict[str, str], tmp_path: Path
 ) -> None:
     environment["GRACE_SECONDS"] = "1"
-    async with shop(environment, tmp_path) as running:
+    async with shop(nursery, environment, tmp_path) as running:
         await ready(running)
         slow = asyncio.create_task(running.client.get("/slow", params={"seconds": 600}))
         await eventually(lambda: running.client.get("/health/live"))
@@ -120,28 +120,30 @@ async def test_work_that_outlasts_the_grace_time_is_cut_off_and_the_exit_code_is
 
 
 async def test_without_tokens_the_process_says_so_and_ends_with_2(
-    environment: dict[str, str], tmp_path: Path
+    nursery: Nursery, environment: dict[str, str], tmp_path: Path
 ) -> None:
     del environment["COOK_TOKEN"]
-    async with shop(environment, tmp_path) as running:
+    async with shop(nursery, environment, tmp_path) as running:
         assert await running.process.wait() == 2
         said = running.log.read_text()
     assert said.startswith("Cannot start: COOK_TOKEN missing")
     assert "Traceback" not in said
 
 
-async def test_a_misspelt_redis_variable_is_named(environment: dict[str, str], tmp_path: Path) -> None:
+async def test_a_misspelt_redis_variable_is_named(
+    nursery: Nursery, environment: dict[str, str], tmp_path: Path
+) -> None:
     environment["REDIS_SOCKET_TIMEOT"] = "3"
-    async with shop(environment, tmp_path) as running:
+    async with shop(nursery, environment, tmp_path) as running:
         assert await running.process.wait() == 2
         assert "REDIS_SOCKET_TIMEOT" in running.log.read_text()
 
 
 async def test_without_redis_it_starts_is_degraded_and_takes_facts_in(
-    environment: dict[str, str], tmp_path: Path
+    nursery: Nursery, environment: dict[str, str], tmp_path: Path
 ) -> None:
     environment["REDIS_URL"] = "redis://127.0.0.1:1/0"
-    async with shop(environment, tmp_path) as running:
+    async with shop(nursery, environment, tmp_path) as running:
         await ready(running)
         body = (await running.client.get("/health/ready")).json()
         assert body["status"] == "degraded"
@@ -153,9 +155,9 @@ async def test_without_redis_it_starts_is_degraded_and_takes_facts_in(
 
 
 async def test_log_lines_are_json_with_event_service_and_level(
-    environment: dict[str, str], tmp_path: Path
+    nursery: Nursery, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    async with shop(environment, tmp_path) as running:
+    async with shop(nursery, environment, tmp_path) as running:
         await ready(running)
         running.process.send_signal(signal.SIGTERM)
         await running.process.wait()
@@ -168,9 +170,13 @@ async def test_log_lines_are_json_with_event_service_and_level(
 
 @pytest.mark.proves("I5")
 async def test_what_a_process_committed_right_before_sigterm_is_on_the_stream(
-    environment: dict[str, str], tmp_path: Path, own_connections: Any, open_database: Callable[..., Any]
+    nursery: Nursery,
+    environment: dict[str, str],
+    tmp_path: Path,
+    own_connections: Any,
+    open_database: Callable[..., Any],
 ) -> None:
-    async with shop(environment, tmp_path) as running:
+    async with shop(nursery, environment, tmp_path) as running:
         await ready(running)
         for number in range(5):
             assert (await running.client.post(f"/visits/o-{number}")).status_code == 201

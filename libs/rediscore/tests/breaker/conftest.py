@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -13,6 +12,7 @@ import pytest
 from rediscore.breaker import CircuitBreaker, SharedBreakers
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
+from rediscore.testing.nursery import Forked, Nursery
 
 OPTIONS: dict[str, Any] = {"failures": 3, "probes": 2, "half_open_patience": timedelta(seconds=30)}
 
@@ -40,16 +40,14 @@ async def make_breaker(connections: RedisConnections, key_prefix: str) -> AsyncI
 class OtherProcess:
     """A breaker in a process of its own, which does as it is told."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Forked) -> None:
         self.process = process
 
     async def tell(self, **order: Any) -> None:
-        assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         await self.process.stdin.drain()
 
     async def hear(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
         async with asyncio.timeout(30):
             line = await self.process.stdout.readline()
         assert line, "the other process has died"
@@ -63,19 +61,12 @@ class OtherProcess:
 
 @pytest.fixture
 async def other_process(
-    redis_url: str, key_prefix: str
+    nursery: Nursery, redis_url: str, key_prefix: str
 ) -> AsyncIterator[Callable[[], Awaitable[OtherProcess]]]:
     started: list[OtherProcess] = []
 
     async def start() -> OtherProcess:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(Path(__file__).with_name("breaker_process.py")),
-            redis_url,
-            key_prefix,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
+        process = await nursery.start(Path(__file__).with_name("breaker_process.py"), redis_url, key_prefix)
         other = OtherProcess(process)
         started.append(other)
         assert await other.hear() == {"ready": True}

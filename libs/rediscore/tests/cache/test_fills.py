@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.proves("R5", "C2", "C3")]
 
 MakeCache = Callable[..., Cache[Any]]
 
-CHANGES = 1200
+CHANGES = 500
 KEYS = ["a", "b", "c"]
 
 

@@ -1,9 +1,7 @@
 """One computation in all processes together, also when the one that computes is killed."""
 
 import asyncio
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,23 +12,20 @@ from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.settings import RedisSettings
 from rediscore.testing import ServerUnderTest, eventually
+from rediscore.testing.nursery import Forked, Nursery
 
 pytestmark = pytest.mark.proves("R3", "C1")
 
 PROGRAM = Path(__file__).with_name("loading_process.py")
 
 
-async def start(url: str, prefix: str, tasks: int, seconds: float, *how: str) -> Process:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(PROGRAM), url, prefix, str(tasks), str(seconds), *how, stdin=PIPE, stdout=PIPE
-    )
-    assert process.stdout is not None
+async def start(nursery: Nursery, url: str, prefix: str, tasks: int, seconds: float, *how: str) -> Forked:
+    process = await nursery.start(PROGRAM, url, prefix, tasks, seconds, *how)
     assert await process.stdout.readline() == b"ready\n"
     return process
 
 
-async def go(process: Process) -> None:
-    assert process.stdin is not None
+async def go(process: Forked) -> None:
     process.stdin.write(b"go\n")
     await process.stdin.drain()
 
@@ -46,13 +41,13 @@ async def commands(connections: RedisConnections) -> int:
 
 
 async def test_four_processes_fifty_tasks_each_one_call(
-    disposable_server: ServerUnderTest, key_prefix: str
+    nursery: Nursery, disposable_server: ServerUnderTest, key_prefix: str
 ) -> None:
     connections = RedisConnections(RedisSettings.from_url(disposable_server.url))
     try:
         await connections.ping()
         processes = await asyncio.gather(
-            *(start(disposable_server.url, key_prefix, 50, 0.05) for _ in range(4))
+            *(start(nursery, disposable_server.url, key_prefix, 50, 0.05) for _ in range(4))
         )
         await connections.execute("CONFIG", "RESETSTAT")
         for process in processes:
@@ -67,9 +62,14 @@ async def test_four_processes_fifty_tasks_each_one_call(
 
 
 async def test_a_loader_that_is_killed_is_taken_over(
-    cache: Cache[Any], connections: RedisConnections, redis_url: str, key_prefix: str, source: Any
+    nursery: Nursery,
+    cache: Cache[Any],
+    connections: RedisConnections,
+    redis_url: str,
+    key_prefix: str,
+    source: Any,
 ) -> None:
-    loader = await start(redis_url, key_prefix, 5, 600)
+    loader = await start(nursery, redis_url, key_prefix, 5, 600)
     await go(loader)
 
     async def computing() -> bool:
@@ -92,7 +92,7 @@ async def test_a_loader_that_is_killed_is_taken_over(
 
 @pytest.mark.proves("R6", "C5")
 async def test_when_the_source_is_away_all_processes_serve_the_old_value_and_one_asks(
-    connections: RedisConnections, redis_url: str, key_prefix: str
+    nursery: Nursery, connections: RedisConnections, redis_url: str, key_prefix: str
 ) -> None:
     old: Cache[int] = Cache(
         connections,
@@ -105,7 +105,9 @@ async def test_when_the_source_is_away_all_processes_serve_the_old_value_and_one
     await asyncio.sleep(0.1)
     assert await old.get("k") is None, "it is not fresh any more"
 
-    processes = await asyncio.gather(*(start(redis_url, key_prefix, 20, 0.05, "fail") for _ in range(3)))
+    processes = await asyncio.gather(
+        *(start(nursery, redis_url, key_prefix, 20, 0.05, "fail") for _ in range(3))
+    )
     for process in processes:
         await go(process)
     answers = [(await process.communicate())[0] for process in processes]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics
 from rediscore.settings import RedisSettings
 from rediscore.testing import eventually
+from rediscore.testing.nursery import Nursery
 
 from .conftest import followed, read
 
@@ -22,26 +22,18 @@ HERE = Path(__file__).parent
 KEYS = 12
 
 
-async def start(script: str, *arguments: object) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        HERE / script,
-        *map(str, arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-
-
 @pytest.mark.proves("R7", "C4")
 @pytest.mark.parametrize("transport", ["pool", "multiplexed"])
 async def test_at_rest_no_value_in_memory_differs_from_redis(
-    redis_url: str, other: RedisConnections, base: str, transport: str
+    nursery: Nursery, redis_url: str, other: RedisConnections, base: str, transport: str
 ) -> None:
     connections = RedisConnections(RedisSettings.from_url(redis_url, transport=transport))
     reads = hits = 0
     try:
         local = await followed(connections, base)
-        writers = [await start("writer_process.py", redis_url, base, KEYS, 1.0) for _ in range(2)]
+        writers = [
+            await nursery.start(HERE / "writer_process.py", redis_url, base, KEYS, 1.0) for _ in range(2)
+        ]
         writing = asyncio.gather(*(writer.communicate() for writer in writers))
 
         async def reader() -> None:
@@ -81,7 +73,7 @@ async def test_at_rest_no_value_in_memory_differs_from_redis(
     ],
 )
 async def test_what_was_invalidated_is_not_served_by_another_process(
-    redis_url: str, key_prefix: str, change: str, transport: str
+    nursery: Nursery, redis_url: str, key_prefix: str, change: str, transport: str
 ) -> None:
     connections = RedisConnections(RedisSettings.from_url(redis_url, transport=transport))
     metrics = Metrics()
@@ -104,8 +96,7 @@ async def test_what_was_invalidated_is_not_served_by_another_process(
             return metrics.meter("cache", "shared").counts["local_hit"] - before == KEYS
 
         await eventually(all_from_memory)
-        reader = await start("reader_process.py", redis_url, key_prefix, transport, KEYS)
-        assert reader.stdout is not None
+        reader = await nursery.start(HERE / "reader_process.py", redis_url, key_prefix, transport, KEYS)
         async with asyncio.timeout(30):
             assert await reader.stdout.readline() == b"ready\n"
         if change == "tags":

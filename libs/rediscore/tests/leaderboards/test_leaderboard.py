@@ -1,7 +1,6 @@
 """Ranks are exact: ties in their order, ends without off-by-one, scores that doubles can tell apart."""
 
 import asyncio
-import sys
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -21,6 +20,7 @@ from rediscore.leaderboards import (
     Standing,
 )
 from rediscore.testing import ManualClock
+from rediscore.testing.nursery import Nursery
 
 pytestmark = pytest.mark.proves("R14")
 
@@ -120,15 +120,13 @@ async def test_scores_that_doubles_cannot_tell_apart_are_refused(board: Leaderbo
 
 @pytest.mark.proves("LB1")
 async def test_ties_by_arrival_under_four_writers(
-    connections: RedisConnections, keys: KeySpace, key_prefix: str, redis_url: str
+    nursery: Nursery, connections: RedisConnections, keys: KeySpace, key_prefix: str, redis_url: str
 ) -> None:
     """Each process submits its members one after the other with the same score, so in the order of the
     board the members of a process are in their own order; and that order is the same ever after."""
     script = Path(__file__).parent / "writer_process.py"
     writers = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, script, key_prefix, name, env=environ | {"REDIS_URL": redis_url}
-        )
+        await nursery.start(script, key_prefix, name, env=environ | {"REDIS_URL": redis_url})
         for name in "abcd"
     ]
     async with asyncio.timeout(60):

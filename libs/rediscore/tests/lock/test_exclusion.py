@@ -3,12 +3,12 @@
 import asyncio
 import signal
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from rediscore.testing import eventually
+from rediscore.testing.nursery import Nursery
 
 SCRIPT = Path(__file__).with_name("holder_process.py")
 TTL = 1.0
@@ -16,7 +16,7 @@ TTL = 1.0
 
 @pytest.mark.proves("R10", "LK1", "LK6")
 async def test_a_holder_that_was_paused_is_fenced_off(
-    redis_url: str, key_prefix: str, tmp_path: Path
+    nursery: Nursery, redis_url: str, key_prefix: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "resource.db"
     with closing(sqlite3.connect(file)) as database, database:
@@ -31,15 +31,9 @@ async def test_a_holder_that_was_paused_is_fenced_off(
             return database.execute("SELECT who, token, accepted FROM log ORDER BY id").fetchall()
 
     processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, SCRIPT, redis_url, key_prefix, file, who,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )
-        for who in ("pauses", "b", "c", "d")
-    ]  # fmt: skip
+        await nursery.start(SCRIPT, redis_url, key_prefix, file, who) for who in ("pauses", "b", "c", "d")
+    ]
     paused = processes[0]
-    assert paused.stdout is not None
-    assert paused.stdin is not None
     try:
         assert await asyncio.wait_for(paused.stdout.readline(), 30) == b"inside\n"
         paused.send_signal(signal.SIGSTOP)

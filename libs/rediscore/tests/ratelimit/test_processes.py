@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from rediscore.testing.nursery import Nursery
 
 HOURS = (-1, 0, 1, 24)
 ONCE = ("log", "window", "gcra")
@@ -13,20 +13,11 @@ LIMIT, SECONDS = 20, 0.4  # of the short ones
 Admissions = dict[str, list[tuple[float, float]]]
 
 
-async def admissions(redis_url: str, prefix: str) -> Admissions:
+async def admissions(nursery: Nursery, redis_url: str, prefix: str) -> Admissions:
     """When each admitted call was sent and answered, per limit, of all processes, by sending."""
-    script = str(Path(__file__).with_name("limiter_process.py"))
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable,
-            *(script, redis_url, prefix, str(hours)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        for hours in HOURS
-    ]
+    script = Path(__file__).with_name("limiter_process.py")
+    processes = [await nursery.start(script, redis_url, prefix, hours) for hours in HOURS]
     for process in processes:
-        assert process.stdout is not None
         assert await process.stdout.readline() == b"ready\n"
     outputs = await asyncio.gather(*[process.communicate(b"go\n") for process in processes])
     assert [process.returncode for process in processes] == [0] * len(HOURS)
@@ -36,9 +27,9 @@ async def admissions(redis_url: str, prefix: str) -> Admissions:
 
 @pytest.mark.proves("R12", "RL1", "RL2")
 async def test_2000_attempts_admit_exactly_the_limit_and_no_window_ever_holds_more(
-    redis_url: str, key_prefix: str
+    nursery: Nursery, redis_url: str, key_prefix: str
 ) -> None:
-    admitted = await admissions(redis_url, key_prefix)
+    admitted = await admissions(nursery, redis_url, key_prefix)
 
     assert {kind: len(admitted[kind]) for kind in ONCE} == {"log": 100, "window": 100, "gcra": 100}
     for kind in ("short-log", "short-window"):

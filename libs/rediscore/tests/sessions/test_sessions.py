@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from rediscore.keys import KeySpace
 from rediscore.sessions import Sessions
 from rediscore.sessions.errors import SessionMissing
 from rediscore.testing import ServerTime
+from rediscore.testing.nursery import Nursery
 
 pytestmark = pytest.mark.proves("R13")
 
@@ -208,17 +208,13 @@ Act = Callable[[], Awaitable[Any]]
 
 
 @asynccontextmanager
-async def other_processes(redis_url: str, prefix: str, *acts: tuple[str, str]) -> AsyncIterator[Act]:
+async def other_processes(
+    nursery: Nursery, redis_url: str, prefix: str, *acts: tuple[str, str]
+) -> AsyncIterator[Act]:
     """Processes that are ready; the act lets them go, waits, and gives what they print."""
     script = Path(__file__).parent / "session_process.py"
     environment = os.environ | {"REDIS_URL": redis_url}
-    pipe = asyncio.subprocess.PIPE
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, script, prefix, *act, stdin=pipe, stdout=pipe, env=environment
-        )
-        for act in acts
-    ]
+    processes = [await nursery.start(script, prefix, *act, env=environment) for act in acts]
 
     async def go() -> list[Any]:
         async with asyncio.timeout(60):
@@ -228,7 +224,6 @@ async def other_processes(redis_url: str, prefix: str, *acts: tuple[str, str]) -
     try:
         async with asyncio.timeout(60):
             for process in processes:
-                assert process.stdout is not None
                 assert await process.stdout.readline() == b"ready\n"
         yield go
     finally:
@@ -240,12 +235,12 @@ async def other_processes(redis_url: str, prefix: str, *acts: tuple[str, str]) -
 
 @pytest.mark.proves("SE1")
 async def test_two_processes_that_write_different_fields(
-    connections: RedisConnections, keys: KeySpace, key_prefix: str, redis_url: str
+    nursery: Nursery, connections: RedisConnections, keys: KeySpace, key_prefix: str, redis_url: str
 ) -> None:
     sessions = Sessions(connections, "web", Login, keys=keys, idle=IDLE, absolute=ABSOLUTE)
     session = await sessions.create("ada", Login())
 
-    async with other_processes(redis_url, key_prefix, ("a", session.id), ("b", session.id)) as go:
+    async with other_processes(nursery, redis_url, key_prefix, ("a", session.id), ("b", session.id)) as go:
         await go()
 
     loaded = await sessions.load(session.id)
@@ -255,7 +250,7 @@ async def test_two_processes_that_write_different_fields(
 
 @pytest.mark.proves("SE4")
 async def test_no_session_is_left_however_many_are_created_meanwhile(
-    connections: RedisConnections, keys: KeySpace, key_prefix: str, redis_url: str
+    nursery: Nursery, connections: RedisConnections, keys: KeySpace, key_prefix: str, redis_url: str
 ) -> None:
     """After each `destroy_all` what exists is what the index lists; after the last one nothing is."""
     sessions = Sessions(
@@ -263,7 +258,7 @@ async def test_no_session_is_left_however_many_are_created_meanwhile(
     )
     known = [(await sessions.create("ada", Login())).id for _ in range(20)]
 
-    async with other_processes(redis_url, key_prefix, ("create", "ada"), ("create", "ada")) as go:
+    async with other_processes(nursery, redis_url, key_prefix, ("create", "ada"), ("create", "ada")) as go:
         creating = asyncio.ensure_future(go())
         ended = 0
         while not creating.done():

@@ -1,8 +1,6 @@
 """The stream kit on the session's server, and on one that the test may hurt; readers as processes."""
 
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +9,10 @@ from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
 from rediscore.streams import ReliableStreams
 from rediscore.testing import ServerUnderTest, eventually
+from rediscore.testing.nursery import Forked, Nursery
 from rediscore.testing.streams import Recorder, StreamKit
 
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
+Spawn = Callable[..., Awaitable[Forked]]
 
 
 @pytest_asyncio.fixture
@@ -37,35 +36,24 @@ def recorder() -> Recorder:
     return Recorder()
 
 
-@pytest.fixture
-def spawn(redis_url: str, key_prefix: str) -> Iterator[Spawn]:
+@pytest_asyncio.fixture
+async def spawn(nursery: Nursery, redis_url: str, key_prefix: str) -> AsyncIterator[Spawn]:
     """Starts a consumer process; all are gone at the end of the test."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Forked] = []
 
-    def start(
+    async def start(
         name: str, mode: str = "ordered", max_reclaims: int = 20, concurrency: int = 16
-    ) -> "subprocess.Popen[bytes]":
+    ) -> Forked:
         script = Path(__file__).with_name("reader_process.py")
         started.append(
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    script,
-                    redis_url,
-                    key_prefix,
-                    name,
-                    mode,
-                    str(max_reclaims),
-                    str(concurrency),
-                ]
-            )
+            await nursery.start(script, redis_url, key_prefix, name, mode, max_reclaims, concurrency)
         )
         return started[-1]
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        await process.wait()
 
 
 async def log_of(kit: StreamKit) -> list[str]:

@@ -18,7 +18,7 @@ READERS = 3
 
 async def chaos(kit: StreamKit, spawn: Spawn, mode: str, *, seconds: float, kills: int) -> None:
     chance = random.Random(7)
-    readers = [spawn(f"reader-{n}", mode) for n in range(READERS)]
+    readers = [await spawn(f"reader-{n}", mode) for n in range(READERS)]
     until = time.monotonic() + seconds
     published = killed = 0
     while killed < kills or time.monotonic() < until:
@@ -36,9 +36,9 @@ async def chaos(kit: StreamKit, spawn: Spawn, mode: str, *, seconds: float, kill
         await asyncio.sleep(chance.random() * 0.1)
         victim = chance.randrange(READERS)
         readers[victim].kill()
-        readers[victim].wait()
+        await readers[victim].wait()
         killed += 1
-        readers[victim] = spawn(f"reader-{READERS + killed}", mode)
+        readers[victim] = await spawn(f"reader-{READERS + killed}", mode)
     await kit.settled(within=60)
     effects = {
         name.decode(): int(count)

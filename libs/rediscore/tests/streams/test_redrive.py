@@ -215,11 +215,11 @@ async def test_a_reader_killed_over_it_is_replaced(
     letter = (await kit.dead())[0]
     blocking = kit.event("a", block="first")
     assert await kit.box().edit(letter.id, blocking.to_json(), by="luigi")
-    first = spawn("first", mode)
+    first = await spawn("first", mode)
     assert await kit.box().redrive(letter.id, by="luigi")
     await logged(kit, "first start a")
     first.kill()
-    first.wait()
+    await first.wait()
     assert (await kit.box().counts(), await kit.box().on_their_way(kit.group)) == ({}, 1)
     streams = kit.streams()
     streams.subscriber(kit.stream, mode=mode).on_any(recorder)

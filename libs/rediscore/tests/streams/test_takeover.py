@@ -37,15 +37,15 @@ async def test_one_reads_and_the_other_stands_by(kit: StreamKit, recorder: Recor
 
 async def test_a_killed_reader_is_replaced_and_its_work_done_first(kit: StreamKit, spawn: Spawn) -> None:
     """kill -9 in the middle of a handler, with more in memory."""
-    first = spawn("first")
+    first = await spawn("first")
     await kit.publish(
         kit.event("done", "s1"), kit.event("cut", "s1", block="first"), kit.event("waiting", "s1")
     )
     await logged(kit, "first start cut")
     await logged(kit, "first end done")
-    second = spawn("second")
+    second = await spawn("second")
     first.kill()
-    first.wait()
+    await first.wait()
     await kit.publish(kit.event("new", "s1"))
     await logged(kit, "second end new", within=20.0)
     await kit.settled()
@@ -55,18 +55,18 @@ async def test_a_killed_reader_is_replaced_and_its_work_done_first(kit: StreamKi
         "first start cut",
         *(f"second {what} {event}" for event in ("cut", "waiting", "new") for what in ("start", "end")),
     ]
-    assert second.poll() is None
+    assert second.returncode is None
 
 
 async def test_a_reader_that_was_paused_beyond_its_lease_does_nothing_more(
     kit: StreamKit, spawn: Spawn
 ) -> None:
-    first = spawn("first")
+    first = await spawn("first")
     await kit.publish(*(kit.event(f"e{n}", "s1", seconds=0.1) for n in range(12)))
     await logged(kit, "first start e2")
     first.send_signal(signal.SIGSTOP)
     before = await log_of(kit)
-    spawn("second")
+    await spawn("second")
     await logged(kit, "second start e4")
     first.send_signal(signal.SIGCONT)
     await logged(kit, "second end e11")
@@ -78,7 +78,7 @@ async def test_a_reader_that_was_paused_beyond_its_lease_does_nothing_more(
     ended = [line for line in after if line.startswith("second end") and line != "second end e1"]
     assert ended == [f"second end e{n}" for n in range(2, 12)]
     # It is well, and takes its turn when the other goes.
-    assert first.poll() is None
+    assert first.returncode is None
 
 
 async def test_a_paused_reader_strands_nothing_that_it_reads_late(kit: StreamKit, recorder: Recorder) -> None:
@@ -125,13 +125,13 @@ async def test_an_entry_that_kills_its_reader_is_a_dead_letter_and_its_neighbour
     )
     deaths = 0
     for _ in range(8):
-        process = spawn("reader", max_reclaims=2)
+        process = await spawn("reader", max_reclaims=2)
 
         async def ended(process: Any = process) -> bool:
-            return process.poll() is not None or await kit.dead_length() > 0
+            return process.returncode is not None or await kit.dead_length() > 0
 
         await eventually(ended, within=10.0)
-        if process.poll() is None:
+        if process.returncode is None:
             break
         deaths += 1
     await kit.settled()
@@ -168,7 +168,7 @@ async def test_a_reader_whose_loop_stood_still_begins_nothing_that_others_took(
     kit: StreamKit, spawn: Spawn, recorder: Recorder, mode: Mode
 ) -> None:
     """A handler blocks the loop for longer than lease and idle time: what it had behind that is another's."""
-    first = spawn("first", mode, concurrency=1)
+    first = await spawn("first", mode, concurrency=1)
     await kit.publish(kit.event("known"))
     await logged(kit, "first end known")
     await kit.settled()
@@ -185,4 +185,4 @@ async def test_a_reader_whose_loop_stood_still_begins_nothing_that_others_took(
     assert both.pop("stall") == 2
     assert both == {"known": 1, **{f"e{n}": 1 for n in range(6)}}
     assert set(recorder.calls) == {"stall", *(f"e{n}" for n in range(6))}
-    assert first.poll() is None
+    assert first.returncode is None
