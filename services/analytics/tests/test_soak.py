@@ -43,9 +43,9 @@ async def test_whatever_happens_everything_is_counted_once(house: House, books: 
         with ExitStack() as running:
             replicas = [running.enter_context(service(house, port)) for port in ports]
             customers = asyncio.create_task(place_orders())
-            while asyncio.get_running_loop().time() < over:
+            # In a short run, too, each happens; then as chance has it.
+            while asyncio.get_running_loop().time() < over or len(+happened) < 3:
                 await asyncio.sleep(random.uniform(0.5, 4))
-                # Each happens in a short run, too; then as chance has it.
                 missing = [fault for fault in ("kill", "wipe", "rebuild") if not happened[fault]]
                 match random.choice(missing or ["kill", "wipe", "rebuild", "rebuild"]):
                     case "kill":
@@ -78,4 +78,3 @@ async def test_whatever_happens_everything_is_counted_once(house: House, books: 
 
                 await eventually(adds_up, within=30, every=0.5, what="the check says that all adds up")
             assert await books.found() == await books.expected()
-    assert len(+happened) == 3, "SOAK_SECONDS is too short"

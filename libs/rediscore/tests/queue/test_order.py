@@ -164,7 +164,7 @@ async def test_overtaking_is_bounded_by_the_head_start(
 @pytest.mark.proves("Q5")
 @given(arrivals=arrivals)
 @settings(
-    max_examples=max(30, round(15 * SOAK_SECONDS)),
+    max_examples=max(30, round(5 * SOAK_SECONDS)),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
