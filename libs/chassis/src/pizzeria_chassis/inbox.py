@@ -78,8 +78,11 @@ class Inbox:
             inbox_forgotten.c.stream == self._stream,
             inbox_forgotten.c.position >= (event.position or _NOWHERE),
         )
-        new = select(*values).where(~forgotten)
-        added = await tx.session.execute(self._insert_new().from_select(list(row), new))
+        known = exists().where(inbox.c.stream == self._stream, inbox.c.event_id == event.id)
+        # No ON CONFLICT: SQLAlchemy would compile it anew for each event. Whoever loses a race hits the
+        # primary key, and `transact` runs it again.
+        new = select(*values).where(~known, ~forgotten)
+        added = await tx.session.execute(inbox.insert().from_select(list(row), new))
         return bool(added.rowcount)  # type: ignore[attr-defined]
 
     async def _revive(self, tx: Transaction, event_id: str, wish: Wish) -> bool:
