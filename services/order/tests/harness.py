@@ -37,7 +37,10 @@ TO_THE_DOOR = (
     DeliveryCompleted(driver_id="d"),
 )
 
+# For claims about locks, races and constraints; else one database is enough: SQLite, or PostgreSQL where the
+# statements are like those of a test that runs on SQLite anyhow.
 ON_BOTH_DATABASES = pytest.mark.parametrize("flavour", ["sqlite", "postgresql"])
+ON_POSTGRESQL = pytest.mark.parametrize("flavour", ["postgresql"])
 
 
 class Guest:
@@ -185,7 +188,7 @@ class House:
             "menu_fresh_seconds": 0.05,
             "payment_timeout_seconds": 0.5,
             "payment_retry_seconds": 0.05,
-            "saga_poll_seconds": 0.05,
+            "saga_poll_seconds": 0.1,
             "grace_seconds": 4,
             **{f"{role}_token": SecretStr(token) for role, token in TOKENS.items()},
         }

@@ -9,7 +9,7 @@ import pytest
 from rediscore.testing import eventually
 
 from services.order.tests.faults.processes import Replica
-from services.order.tests.harness import ON_BOTH_DATABASES, TO_THE_DOOR, Guest, House
+from services.order.tests.harness import TO_THE_DOOR, Guest, House
 
 GRACE_SECONDS = 10  # for requests under way when a service is asked to stop
 
@@ -64,7 +64,7 @@ async def test_another_replica_takes_over_from_a_dead_one(
     assert house.told(order_id) == ["order.placed", "payment.captured", "order.confirmed"]
 
 
-@ON_BOTH_DATABASES
+@pytest.mark.parametrize("flavour", [pytest.param("sqlite", marks=pytest.mark.soak), "postgresql"])
 @pytest.mark.proves("I1", "I2", "I5", "I7")
 async def test_killed_at_random_under_load(house: House, replica: Callable[[], Replica]) -> None:
     service = replica()

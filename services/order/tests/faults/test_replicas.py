@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pizzeria_contracts.events import OrderReady, TicketStarted
 
-from services.order.tests.harness import ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import ON_BOTH_DATABASES, ON_POSTGRESQL, Guest, House
 
 
 @ON_BOTH_DATABASES
@@ -38,7 +38,7 @@ async def test_one_key_at_two_replicas_is_one_order(house: House) -> None:
     assert house.rows("SELECT count(*) FROM orders") == [(5,)]
 
 
-@ON_BOTH_DATABASES
+@ON_POSTGRESQL
 @pytest.mark.proves("I7")
 async def test_the_kitchens_news_are_heard_once_whichever_replica_reads(house: House) -> None:
     first = await house.guest(await house.open())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.order.tests.harness import COOK, MANAGER, ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import COOK, MANAGER, ON_POSTGRESQL, Guest, House
 
 JSON = {"Content-Type": "application/json"}
 LINE = {"pizza_id": "margherita", "size": "medium", "quantity": 1}
@@ -119,7 +119,7 @@ async def test_bad_sign_ins_are_pointed_at(
     assert house.rows("SELECT count(*) FROM customers") == [(1,)]
 
 
-@ON_BOTH_DATABASES
+@ON_POSTGRESQL
 @pytest.mark.proves("P15")
 async def test_nobody_sees_or_does_what_is_not_theirs(house: House, guest: Guest) -> None:
     order_id = await guest.placed()

@@ -19,7 +19,7 @@ from rediscore.settings import RedisSettings
 from rediscore.testing import eventually
 from rediscore.testing.proxy import FaultProxy
 
-from services.order.tests.harness import MANAGER, ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import MANAGER, ON_BOTH_DATABASES, ON_POSTGRESQL, Guest, House
 
 STARTED = TicketStarted(ticket_id="t-1", station_id="oven-1")
 
@@ -155,7 +155,7 @@ async def to_be_refunded(house: House, road: SlowRoad, guest: Guest) -> str:
     return order_id
 
 
-@ON_BOTH_DATABASES
+@ON_POSTGRESQL
 @pytest.mark.proves("P4", "P14", "R17", "I2")
 async def test_a_refund_that_fails_is_owed_visibly_and_tried_again_by_tasks(house: House) -> None:
     roads = on_a_slow_road(house)

@@ -59,7 +59,6 @@ async def test_a_cart_is_filled_changed_and_priced(guest: Guest) -> None:
         assert gone.json()["type"] == "/problems/not-found"
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P2", "P3")
 async def test_what_is_shown_is_ordered_and_the_cart_is_empty(house: House, guest: Guest) -> None:
     await guest.add(quantity=2)
@@ -150,7 +149,6 @@ async def _available(guest: Guest, expected: list[bool]) -> bool:
     return [line["available"] for line in (await guest.cart())["items"]] == expected
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P2", "P3")
 async def test_a_checkout_is_repeated_without_a_second_order(house: House, guest: Guest) -> None:
     await guest.add()
@@ -231,7 +229,6 @@ async def test_the_same_key_puts_a_line_in_once(guest: Guest) -> None:
     assert len((await guest.cart())["items"]) == 3
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P2")
 async def test_after_a_wipe_the_guest_is_told(house: House, guest: Guest) -> None:
     await guest.add()
@@ -312,7 +309,6 @@ async def test_a_cart_has_its_limits(guest: Guest) -> None:
     assert len((await guest.cart())["items"]) == 20
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P2")
 async def test_a_cart_filled_before_signing_in_is_taken_along(house: House) -> None:
     http = await house.open()

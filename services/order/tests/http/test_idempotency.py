@@ -8,10 +8,10 @@ from rediscore.settings import RedisSettings
 from rediscore.testing import eventually
 from rediscore.testing.proxy import FaultProxy
 
-from services.order.tests.harness import ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import ON_POSTGRESQL, Guest, House
 
 
-@ON_BOTH_DATABASES
+@ON_POSTGRESQL
 @pytest.mark.proves("P3")
 async def test_a_repeat_gets_the_stored_answer(house: House, guest: Guest) -> None:
     first = await guest.order(key="k-1")

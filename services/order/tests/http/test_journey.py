@@ -7,11 +7,10 @@ import pytest
 from pizzeria_contracts.events import OrderReady, TicketStarted
 from rediscore.testing import FaultProxy, eventually
 
-from services.order.tests.harness import MANAGER, ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import MANAGER, Guest, House
 from services.order.tests.neighbours import ticket_line
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P6")
 async def test_it_tells_what_the_kitchen_did_between_our_own_lines(house: House, guest: Guest) -> None:
     order_id = await guest.placed("tok_timeout")

@@ -15,7 +15,7 @@ from rediscore.tasks.message import Message
 from rediscore.testing import eventually
 from rediscore.testing.proxy import FaultProxy
 
-from services.order.tests.harness import COOK, MANAGER, ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import COOK, MANAGER, ON_BOTH_DATABASES, ON_POSTGRESQL, Guest, House
 
 FAST_ROAD_ALONE = {"notice_patience_seconds": 3600}
 
@@ -32,7 +32,7 @@ async def letters(guest: Guest, expected: list[str], within: float = 15) -> list
     return found
 
 
-@ON_BOTH_DATABASES
+@ON_POSTGRESQL
 @pytest.mark.proves("P14", "R17")
 async def test_a_guest_is_told_of_every_turn_of_an_order(house: House) -> None:
     guest = await house.guest(await house.open(**FAST_ROAD_ALONE))

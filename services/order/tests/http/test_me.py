@@ -8,7 +8,7 @@ import pytest
 from order_service.adapters.sql_profiles import NOBODY
 from order_service.adapters.tables import metadata
 
-from services.order.tests.harness import MANAGER, ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import MANAGER, ON_BOTH_DATABASES, ON_POSTGRESQL, Guest, House
 
 PERSONAL = ("Ada Lovelace", "+44 20 7946", "ada@example.org", "Via Roma 1", "the blue door")
 
@@ -60,7 +60,7 @@ async def test_a_wrong_correction_changes_nothing(guest: Guest) -> None:
     assert (await guest.get("/me")).json() == before
 
 
-@ON_BOTH_DATABASES
+@ON_POSTGRESQL
 @pytest.mark.proves("P2")
 async def test_the_export_holds_all_and_no_token(house: House) -> None:
     guest = await ada(house)

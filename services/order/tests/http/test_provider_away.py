@@ -11,7 +11,7 @@ from order_service.domain.saga import Answer
 from order_service.use_cases.ports import PaymentProvider
 from rediscore.testing import eventually
 
-from services.order.tests.harness import ON_BOTH_DATABASES, House
+from services.order.tests.harness import House
 
 
 class Away:
@@ -54,7 +54,6 @@ def on_a_way_that_can_be_closed(house: House) -> list[Away]:
     return ways
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P4", "R11", "I1", "I2")
 async def test_an_open_breaker_puts_the_step_off_and_nothing_is_lost(house: House) -> None:
     ways = on_a_way_that_can_be_closed(house)

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rediscore.testing import FaultProxy, eventually
 
-from services.order.tests.harness import ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import ON_POSTGRESQL, Guest, House
 
 
 def in_seconds(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-@ON_BOTH_DATABASES
+@ON_POSTGRESQL
 @pytest.mark.proves("P3", "P4")
 async def test_it_is_charged_now_and_enters_the_kitchen_in_time(house: House) -> None:
     house.kitchen.cooking_seconds = 2  # one round for two pizzas
@@ -33,7 +33,6 @@ async def test_it_is_charged_now_and_enters_the_kitchen_in_time(house: House) ->
     await eventually(lambda: house.rows("SELECT saga_step FROM orders") == [("await_cook",)])
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P3", "P6", "I2")
 async def test_until_it_enters_the_kitchen_it_is_cancelled_at_once(house: House, guest: Guest) -> None:
     order_id = await guest.placed(scheduled_for=in_seconds(3600))

@@ -77,7 +77,6 @@ async def test_a_session_in_use_slides_up_to_its_end(house: House) -> None:
     assert before < end
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P2", "R13", "P15")
 async def test_a_rotated_token_is_dead_at_every_replica(house: House, guest: Guest) -> None:
     elsewhere = Guest.of(await house.open(), guest)
@@ -104,7 +103,6 @@ async def test_all_sessions_of_a_guest_end_at_once_and_no_others(house: House, g
     assert (await other.get("/me")).status_code == 200
 
 
-@ON_BOTH_DATABASES
 async def test_a_guest_keeps_the_twenty_newest_sessions(house: House, guest: Guest) -> None:
     for _ in range(20):
         newest = Guest(guest.http, (await guest.post("/me/sessions")).json())

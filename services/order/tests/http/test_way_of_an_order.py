@@ -12,7 +12,7 @@ from pizzeria_contracts.events import (
 )
 from rediscore.testing import FaultProxy, eventually
 
-from services.order.tests.harness import ON_BOTH_DATABASES, Guest, House
+from services.order.tests.harness import ON_BOTH_DATABASES, ON_POSTGRESQL, Guest, House
 
 READY_AT = "2026-11-21T20:00:00Z"
 STARTED = TicketStarted(ticket_id="t-1", station_id="oven-1")
@@ -62,7 +62,6 @@ async def test_an_order_goes_through_all_states_to_delivered(house: House, guest
     assert house.told(order_id) == ["order.placed", "payment.captured", "order.confirmed"]
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P4", "I2")
 async def test_a_declined_card_ends_the_order(house: House, guest: Guest) -> None:
     order = await guest.until_status(await guest.placed("tok_declined"), "cancelled")
@@ -72,7 +71,6 @@ async def test_a_declined_card_ends_the_order(house: House, guest: Guest) -> Non
     assert house.movements(order["id"]) == []
 
 
-@ON_BOTH_DATABASES
 @pytest.mark.proves("P4", "I2")
 async def test_a_charge_that_times_out_is_asked_for_and_captured_once(house: House, guest: Guest) -> None:
     order = await guest.until_status(await guest.placed("tok_timeout"), "confirmed")
@@ -85,7 +83,7 @@ async def test_a_charge_that_times_out_is_asked_for_and_captured_once(house: Hou
     assert types.index("payment.no_answer") < types.index("pizzeria.payment.captured.v1")
 
 
-@ON_BOTH_DATABASES
+@ON_POSTGRESQL
 @pytest.mark.proves("P4", "I2")
 async def test_out_of_stock_gives_the_money_back(house: House, guest: Guest) -> None:
     order_id = await guest.placed()
@@ -184,7 +182,7 @@ async def test_late_news_for_a_cancelled_order_is_noted_and_changes_nothing(
     assert house.rows("SELECT count(*) FROM inbox WHERE status = 'dead'") == [(0,)]
 
 
-@ON_BOTH_DATABASES
+@ON_POSTGRESQL
 @pytest.mark.proves("P6")
 async def test_the_journey_tells_everything_in_one_trace(house: House, guest: Guest) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
