@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from rediscore.testing.groups import is_last_of_group
 from rediscore.testing.server import engine_answers
 
 from tests.e2e.harness import Pizzeria
@@ -33,7 +34,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 class Premises:
-    """Holds a running pizzeria and opens a new one after a failure, so that one failure stays one."""
+    """Holds a running pizzeria until its group of tests is over.
+
+    After a failure it opens a new one, so that one failure stays one.
+    """
 
     def __init__(self, make: Callable[[], BackEnd]) -> None:
         self._make = make
@@ -60,7 +64,7 @@ async def lend(premises: Premises, request: pytest.FixtureRequest) -> AsyncItera
     shop = await premises.open()
     request.node.stash[LOGS] = shop.back_end
     yield shop
-    if request.node.stash.get(FAILED, False):
+    if request.node.stash.get(FAILED, False) or is_last_of_group(request.node):
         await premises.close()
 
 

@@ -12,6 +12,7 @@ import pytest
 from pizzeria.backoff import Backoff
 from pizzeria.home import Home
 from pizzeria.supervisor import SupervisorOptions
+from rediscore.testing.groups import is_last_of_group
 
 from tools.pizzeria.tests.demo import Demo
 
@@ -48,14 +49,25 @@ def alive() -> Callable[[int | None], bool]:
 
 
 @pytest.fixture(scope="session")
-def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """One quiet demo for all tests of the group `demo`."""
-    demo = Demo(tmp_path_factory.mktemp("quiet"), "--quiet")
-    try:
-        demo.wait_for("Ctrl-C ends everything")
-        yield demo
-    finally:
+def open_demos() -> Iterator[list[Demo]]:
+    """The quiet demo while it runs."""
+    demos: list[Demo] = []
+    yield demos
+    for demo in demos:
         demo.stop()
+
+
+@pytest.fixture
+def quiet(
+    open_demos: list[Demo], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Demo]:
+    """One quiet demo for all tests of the group `demo`."""
+    if not open_demos:
+        open_demos.append(Demo(tmp_path_factory.mktemp("quiet"), "--quiet"))
+        open_demos[0].wait_for("Ctrl-C ends everything")
+    yield open_demos[0]
+    if is_last_of_group(request.node):
+        open_demos.pop().stop()
 
 
 class Eventually(Protocol):

@@ -16,9 +16,15 @@ from rediscore.client import RedisConnections
 from rediscore.embedded import EmbeddedServer
 from rediscore.settings import RedisSettings
 from rediscore.testing.cluster import ClusterServers
+from rediscore.testing.groups import note_last_of_group
 from rediscore.testing.proxy import FaultProxy
 from rediscore.testing.sentinel import SentinelServers
 from rediscore.testing.server import ContainerServer, ServerUnderTest, containers_wanted
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    note_last_of_group(item, nextitem)
 
 
 @pytest.fixture(scope="session")
