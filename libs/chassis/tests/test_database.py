@@ -122,7 +122,7 @@ async def test_concurrent_changes_of_one_row_all_count(
         nonlocal runs
         runs += 1
         counter = await tx.session.get_one(Counter, "a")
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.005)  # so that the other reads meanwhile
         counter.value += 1
 
     async def add_ten(database: Database) -> None:

@@ -129,6 +129,7 @@ def test_meters_are_one_per_component_and_bounded() -> None:
 
 
 BOUNDED = {
+    "outcome",  # of tasks: one of the five of `tasks.presence.Outcome`
     "verb",  # of records: the name of one of our methods
     "f'to_{after.name.lower()}'",  # of breakers: one of three states
 }

@@ -322,6 +322,7 @@ async def test_listeners_and_metrics(clock: ManualClock) -> None:
         "to_half_open": 1,
         "to_closed": 1,
         "state": 0,
+        "seconds_in_state": 0.0,
     }
 
 

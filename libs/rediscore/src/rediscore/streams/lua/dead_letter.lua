@@ -27,7 +27,8 @@ if surplus <= 0 then return {letter, 0} end
 for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', surplus)) do
   local id, fields = entry[1], entry[2]
   redis.call('XDEL', KEYS[1], id)
-  redis.call('HDEL', KEYS[2], id, id .. ':note')
+  local note = id .. ':note'
+  redis.call('HDEL', KEYS[2], id, note)
   for i = 1, #fields, 2 do
     if fields[i] == 'group' and redis.call('HINCRBY', KEYS[3], fields[i + 1], -1) <= 0 then
       redis.call('HDEL', KEYS[3], fields[i + 1])

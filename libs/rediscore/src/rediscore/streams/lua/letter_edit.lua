@@ -10,7 +10,8 @@ local DEAD, EDITS, COUNTS, AUDIT = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 return once(KEYS[5], ARGV[1], function()
   local letter = find(ARGV[2])
   if not letter then return 0 end
-  redis.call('HSET', EDITS, ARGV[2], ARGV[5], ARGV[2] .. ':note', ARGV[6])
+  local note_field = ARGV[2] .. ':note'
+  redis.call('HSET', EDITS, ARGV[2], ARGV[5], note_field, ARGV[6])
   note('edit', ARGV[2], letter, ARGV[3], ARGV[4])
   return 1
 end)

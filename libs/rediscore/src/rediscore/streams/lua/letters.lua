@@ -1,5 +1,6 @@
 -- Included by scripts that take letters out of a dead-letter stream.
 -- KEYS: names them DEAD, EDITS, COUNTS, AUDIT; see letter_edit.lua.
+-- Reply: that of the script which includes it.
 local AUDIT_KEPT = 10000
 
 local function find(id)
@@ -17,6 +18,7 @@ end
 
 local function take_out(id, letter)
   redis.call('XDEL', DEAD, id)
-  redis.call('HDEL', EDITS, id, id .. ':note')
+  local note_field = id .. ':note'
+  redis.call('HDEL', EDITS, id, note_field)
   if redis.call('HINCRBY', COUNTS, letter.group, -1) <= 0 then redis.call('HDEL', COUNTS, letter.group) end
 end

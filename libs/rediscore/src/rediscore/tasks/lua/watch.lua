@@ -9,7 +9,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local workers = {}
-for _, name in ipairs(redis.call('ZRANGE', ALIVE, '(' .. string.format('%.0f', now), '+inf', 'BYSCORE')) do
+local after = '(' .. string.format('%.0f', now)
+for _, name in ipairs(redis.call('ZRANGE', ALIVE, after, '+inf', 'BYSCORE')) do
   local words = redis.call('HGET', WORKERS, name)
   if words then workers[#workers + 1], workers[#workers + 2] = name, words end
 end
