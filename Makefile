@@ -24,8 +24,8 @@ demo: environment  ## the pizzeria on this machine, without Docker; ARGS are tho
 	@$(VENV)/pizzeria up $(ARGS)
 
 # No containers reaper: its image is one more download, and every fixture ends its own.
-test soak: export TESTCONTAINERS_RYUK_DISABLED = true
-test soak: export TESTCONTAINERS_CONNECTION_MODE = docker_host
+test soak wheel mutations: export TESTCONTAINERS_RYUK_DISABLED = true
+test soak wheel mutations: export TESTCONTAINERS_CONNECTION_MODE = docker_host
 
 test: environment-dev  ## all tests but the long ones
 	@$(VENV)/python -m pytest -n 3 --dist loadgroup --durations 20 -m "not soak" $(ARGS)
