@@ -81,7 +81,9 @@ class QueueWitness:
     async def broken(self) -> list[str]:
         accepted, letters = self._load.accepted[self.kind], await self._letters()
         return [
-            *rules.one_end(accepted, await self._effects(), Counter(letters.keys())),
+            *rules.one_end(
+                accepted, await self._effects(), Counter(letters.keys()), rules.lost_workers(letters)
+            ),
             *rules.meant_end(accepted, letters),
             *rules.with_reasons(letters),
             *rules.one_holder(self._holds()),

@@ -56,7 +56,9 @@ class StreamWitness:
         ]
         # An event that was sent twice is two entries, and each has its letter.
         reasons = {letter.event_id: letter.reason for letter in letters}
-        wrong += rules.one_end(accepted, await self._effects(), Counter(reasons.keys()))
+        wrong += rules.one_end(
+            accepted, await self._effects(), Counter(reasons.keys()), rules.lost_workers(reasons)
+        )
         wrong += rules.meant_end(accepted, reasons) + rules.with_reasons(reasons)
         if self.kind in ORDERED:
             wrong += rules.in_order(self._ledger.effects())

@@ -19,6 +19,9 @@ GOOD: Sequence[Hold] = (
 
 def test_what_is_well_is_well() -> None:
     assert rules.one_end(["ok-1", "poison-2"], {"ok-1": 1}, {"poison-2": 1}) == []
+    lost = rules.lost_workers({"ok-1": "lease ran out too often", "poison-2": "always fails"})
+    assert lost == ["ok-1"]
+    assert rules.one_end(["ok-1"], {"ok-1": 1}, {"ok-1": 1}, lost) == []
     assert rules.meant_end(["ok-1", "poison-2", "killer-3"], ["poison-2", "killer-3"]) == []
     assert rules.with_reasons({"poison-2": "this one always fails", "killer-3": "vanished 6 times"}) == []
     assert rules.in_order([Effect("ok-1", "s", 1), Effect("ok-2", "t", 1), Effect("ok-4", "s", 4)]) == []

@@ -47,7 +47,7 @@ def feed_router(database: Database) -> APIRouter:
     @router.get("", response_model=FeedPage, response_model_exclude_none=False)
     async def events(
         _: Reader,
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     ) -> FeedPage:
         """Events after a position, oldest first, without gaps."""

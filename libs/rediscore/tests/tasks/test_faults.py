@@ -62,10 +62,10 @@ async def kill_and_replace(
     assert kills >= 2
     await eventually(lambda: at_rest(tasks), within=60)
     dead = await tasks.queue.peek(1000, state="dead")
-    assert await counted() + len(dead) == jobs
     assert {entry.reason for entry in dead} <= {"lease ran out too often"}
-    done = await connections.execute("HKEYS", f"{prefix}:counted")
-    assert not {entry.entry_id for entry in dead} & {number.decode() for number in done}
+    done = {int(number) for number in await connections.execute("HKEYS", f"{prefix}:counted")}
+    # One may be both: its last worker died between counting and the acknowledgement.
+    assert done | {Message.decode(entry.payload).args[0] for entry in dead} == set(range(jobs))
 
 
 @pytest.mark.proves("Q1")

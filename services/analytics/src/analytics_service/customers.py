@@ -57,8 +57,8 @@ class Members(BaseModel):
 class SegmentOverlap(BaseModel):
     """How many customers are in two segments. `similarity`: `both` as a share of `either`."""
 
-    of: tuple[str, str]
-    counts: tuple[int, int]
+    of: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
+    counts: Annotated[tuple[int, ...], Field(min_length=2, max_length=2)]
     both: int
     either: int
     similarity: float
