@@ -73,6 +73,7 @@ async def test_another_guests_order_is_not_there(pizzeria: Pizzeria) -> None:
 @pytest.mark.proves("P15")
 @pytest.mark.parametrize("service", ["order", "kitchen", "menu", "analytics"])
 async def test_what_is_open_to_all(pizzeria: Pizzeria, service: str) -> None:
-    for path in ("/health/live", "/health/ready", "/docs", "/openapi.json", "/asyncapi.json"):
+    documents = ("/docs", "/openapi.json", "/asyncapi.json")
+    for path in ("/health/live", "/health/ready", *documents, "/pages/operations"):
         answer = await pizzeria.call(service, "GET", path)
         assert answer.status_code == 200, f"{path}: {answer.status_code}"

@@ -14,7 +14,7 @@ from pizzeria_chassis.chassis import Chassis
 from pizzeria_chassis.errors import FeedUnavailable
 from pizzeria_chassis.feed import FeedClient
 from pizzeria_chassis.loops import PeriodicTask
-from pizzeria_chassis.pages import Page, pages_router
+from pizzeria_chassis.pages import Page
 from pizzeria_chassis.problems import problem_response, unavailable
 from pizzeria_contracts.channels import LIVE_ANALYTICS
 from pizzeria_contracts.streams import KITCHEN, MENU, ORDERS
@@ -30,6 +30,8 @@ from analytics_service.projector import Projector, ProjectorTask
 from analytics_service.routes import manager_router, public_router
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.snapshots import Snapshots
+
+PAGES = {"numbers": "Numbers", "customers": "Customers", "projections": "Projections"}
 
 
 def create_analytics_app(settings: AnalyticsSettings) -> FastAPI:
@@ -58,19 +60,14 @@ def create_analytics_app(settings: AnalyticsSettings) -> FastAPI:
     feeds = {stream: FeedClient(upstream, token) for stream, upstream in upstreams.items()}
     checker = Checker(database, projections, feeds, clock)
     chassis.add(checker)
+    for name, title in PAGES.items():
+        chassis.page(Page(name, title, "analytics_service"))
     app = chassis.app(
         public_router(projections, clock),
         manager_router(database, projections, snapshots, clock),
         customers_router(projections, campaigns, clock),
         operations_router(database, projections, checker, task.nudge),
         live_router(chassis.live),
-        pages_router(
-            [
-                Page("numbers", "Numbers", "analytics_service"),
-                Page("customers", "Customers", "analytics_service"),
-                Page("projections", "Projections", "analytics_service"),
-            ]
-        ),
     )
     app.add_exception_handler(NotCountedYet, _not_counted_yet)
     app.add_exception_handler(FeedUnavailable, _feed_unavailable)
