@@ -57,7 +57,7 @@ bench-queues: environment-bench  ## queue, tasks and streams against BullMQ, tas
 	@.venv-bench/bin/python -m bench.queues $(ARGS)
 
 timing: environment-dev  ## measure: time to the first order, the way of an order, an edit of the menu
-	@for bench in first_order order_flow menu_edit; do $(VENV)/python bench/$$bench.py || exit; done
+	@for bench in first_order order_flow menu_edit; do $(VENV)/python -m bench.$$bench || exit; done
 
 bench-outbox: environment-dev  ## measure: outbox, relay, inbox and catching up, events per second and what each costs
 	@$(VENV)/python bench/outbox.py $(ARGS)

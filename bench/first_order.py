@@ -1,4 +1,4 @@
-"""From `make demo` to the first delivered order: `python bench/first_order.py`.
+"""From `make demo` to the first delivered order: `python -m bench.first_order`.
 
 Runs `pizzeria up --fresh --quiet` (what `make demo` runs when the environment is there) in a folder of
 its own, places one order as soon as it is ready and waits until it is delivered. Prints the seconds and

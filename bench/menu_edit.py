@@ -1,4 +1,4 @@
-"""How soon an edit of the menu is seen by another service: `python bench/menu_edit.py`.
+"""How soon an edit of the menu is seen by another service: `python -m bench.menu_edit`.
 
 Starts the whole pizzeria (embedded Redis, SQLite, four processes). A manager changes a price at the menu
 service again and again; from the moment of its answer the order service is asked, over HTTP and without

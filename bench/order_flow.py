@@ -1,4 +1,4 @@
-"""How fast and how dear an order is: `python bench/order_flow.py`.
+"""How fast and how dear an order is: `python -m bench.order_flow`.
 
 Starts the whole pizzeria (embedded Redis, SQLite, four services) without simulated people, and measures
 from the start of `POST /orders` until a station that was waiting holds the ticket: one order at a time,
@@ -23,12 +23,13 @@ from statistics import quantiles
 from typing import Any
 
 import httpx
-import psutil
 import redis.asyncio
 from pizzeria.home import Home
 from pizzeria.supervisor import Supervisor, SupervisorOptions
 from rich.console import Console
 from rich.table import Table
+
+from bench.usage import Usage, memory, usage
 
 RESULTS = Path(__file__).parent / "results" / "order_flow.json"
 AIM = {"p50": 25.0, "p99": 100.0}  # milliseconds, with 20 orders/s on 2 cores
@@ -36,21 +37,6 @@ BODY = {
     "items": [{"pizza_id": "margherita", "size": "medium", "quantity": 1}],
     "payment": {"token": "tok_approved"},
 }
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What was used since the start."""
-
-    at: float
-    commands: int
-    transactions: int | None
-    cpu: dict[str, float]
-
-    @property
-    def cpu_seconds(self) -> float:
-        """Of all processes of the pizzeria together."""
-        return sum(self.cpu.values())
 
 
 @dataclass
@@ -116,26 +102,7 @@ class Shop:
         run.claimable += [(self._claimed[order] - self._placed[order]) * 1000 for order in orders]
 
     async def usage(self) -> Usage:
-        commands = (await self._store.info("stats"))["total_commands_processed"]
-        pids = {name: pid for name, pid in self._supervisor.pids.items() if pid}
-        cpu = {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}
-        return Usage(time.perf_counter(), commands, await self._transactions(), cpu)
-
-    async def _transactions(self) -> int | None:
-        found = []
-        for url in self._urls.values():
-            page = await self._http.get(f"{url}/metrics", headers=self._staff["service"])
-            found += [
-                float(line.split()[-1])
-                for line in page.text.splitlines()
-                if line.startswith("database_transactions_total")
-            ]
-        return int(sum(found)) if found else None
-
-    def memory(self) -> dict[str, float]:
-        """Resident megabytes by process; pages that processes share are counted in each."""
-        pids = {name: pid for name, pid in self._supervisor.pids.items() if pid}
-        return {name: round(psutil.Process(pid).memory_info().rss / 1e6, 1) for name, pid in pids.items()}
+        return await usage(self._supervisor, self._http, self._store)
 
 
 async def one_at_a_time(shop: Shop, count: int) -> Run:
@@ -164,28 +131,27 @@ def summary(times: Sequence[float]) -> dict[str, float]:
     return {"p50": round(cuts[49], 1), "p99": round(cuts[98], 1), "max": round(max(times), 1)}
 
 
-def per_order(before: Usage, after: Usage, idle: tuple[Usage, Usage], orders: int) -> dict[str, float | None]:
+def per_order(before: Usage, after: Usage, idle: tuple[Usage, Usage], orders: int) -> dict[str, float]:
     """What an order adds to what the system needs anyway."""
     share = (after.at - before.at) / (idle[1].at - idle[0].at)
 
-    def added(name: str) -> float | None:
-        first, last, rest, moved = (getattr(usage, name) for usage in (before, after, *idle))
-        return None if first is None else round(((last - first) - (moved - rest) * share) / orders, 2)
+    def added(name: str) -> float:
+        first, last, rest, moved = (getattr(seen, name) for seen in (before, after, *idle))
+        return float(round(((last - first) - (moved - rest) * share) / orders, 4))
 
-    cpu = added("cpu_seconds")
     return {
         "redis_commands": added("commands"),
         "sql_transactions": added("transactions"),
-        "cpu_ms": None if cpu is None else round(cpu * 1000, 1),
+        "cpu_ms": round(added("cpu_seconds") * 1000, 1),
     }
 
 
-def per_second(idle: tuple[Usage, Usage]) -> dict[str, float | None]:
+def per_second(idle: tuple[Usage, Usage]) -> dict[str, float]:
     seconds = idle[1].at - idle[0].at
-    moved = None if idle[0].transactions is None else (idle[1].transactions or 0) - idle[0].transactions
+    moved = idle[1].transactions - idle[0].transactions
     return {
         "redis_commands": round((idle[1].commands - idle[0].commands) / seconds, 1),
-        "sql_transactions": None if moved is None else round(moved / seconds, 1),
+        "sql_transactions": round(moved / seconds, 1),
         "cpu_ms": round((idle[1].cpu_seconds - idle[0].cpu_seconds) / seconds * 1000, 1),
     }
 
@@ -218,7 +184,7 @@ async def measure(count: int, rate: float, seconds: float) -> dict[str, Any]:
                     loaded = await at_rate(shop, rate, seconds)
                     await asyncio.sleep(1)  # the orders' last events reach analytics
                     after = await shop.usage()
-                memory = shop.memory()
+                held = memory(supervisor)
     return {
         "machine": {
             "cores": os.cpu_count(),
@@ -243,7 +209,7 @@ async def measure(count: int, rate: float, seconds: float) -> dict[str, Any]:
             name: round((after.cpu[name] - used) * 1000 / len(loaded.claimable), 1)
             for name, used in before.cpu.items()
         },
-        "memory_mb": {**memory, "all": round(sum(memory.values()), 1)},
+        "memory_mb": {**held, "all": round(sum(held.values()), 1)},
     }
 
 
@@ -272,7 +238,7 @@ def print_table(found: dict[str, Any], console: Console) -> None:
     times.add_row("aim", f"{AIM['p50']:.0f}", f"{AIM['p99']:.0f}", "")
     cost = Table("", "Redis commands", "SQL transactions", "CPU ms", title="Cost, whole system")
     for label, key in (("per order", "per_order"), ("idle, per second", "idle_per_second")):
-        cost.add_row(label, *("-" if value is None else f"{value:g}" for value in found[key].values()))
+        cost.add_row(label, *(f"{value:g}" for value in found[key].values()))
     processes = Table("process", "CPU ms per order", "MB resident", title="Processes, idle work included")
     for name, megabytes in found["memory_mb"].items():
         spent = found["cpu_ms_per_order"].get(name)

@@ -64,10 +64,22 @@ async def test_the_archive_itself_knows_what_it_has(database_url: str) -> None:
     async def work(tx: Transaction) -> None:
         await archive.append(tx, "orders.events", [captured(1), captured(2)])
 
+    async def fail(tx: Transaction) -> None:
+        await archive.append(tx, "orders.events", [captured(3)])
+        raise RuntimeError
+
+    async def more(tx: Transaction) -> None:
+        await archive.append(tx, "orders.events", [captured(2), captured(4), captured(4)])
+
     await database.transact(work)
     await database.transact(work)
+    with pytest.raises(RuntimeError):
+        await database.transact(fail)
+    await database.transact(more)
     async with database.read() as session:
-        assert ids([row.event for row in await archive.since(session, 0, limit=10)]) == ["e-1", "e-2"]
+        rows = await archive.since(session, 0, limit=10)
+    # Neither a repeat nor a rollback leaves a gap: the newest number is how many there are.
+    assert [(row.seq, row.event.id) for row in rows] == [(1, "e-1"), (2, "e-2"), (3, "e-4")]
     await database.aclose()
 
 

@@ -95,6 +95,7 @@ async def test_a_service_killed_at_random_archives_and_counts_everything_once(
     await asyncio.wait({customers})
 
     with service(house, port) as process:
+        await ready(port)  # else it may not yet know how to stop in good order
         await eventually(
             lambda: books.all_counted(3 * placed),
             within=30,

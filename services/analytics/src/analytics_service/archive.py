@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from pizzeria_chassis.transaction import Transaction
 from rediscore.streams import RawEvent
-from sqlalchemy import Insert, Row, delete, func, select, text, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, delete, func, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from analytics_service.tables import archive, snapshots
@@ -33,16 +32,25 @@ async def in_turn(tx: Transaction) -> None:
 
 
 async def append(tx: Transaction, stream: str, events: Sequence[RawEvent]) -> None:
-    """Add those of the events that are not there yet. Three statements.
+    """Add those of the events that are not there yet. Five statements.
 
-    Writers go one after the other: a `seq` that is handed out is committed before the next is, so a
-    reader that has seen `seq` n will never be given a smaller one later.
+    Writers go one after the other, and number without a gap (a sequence of the database would leave one for
+    each repeat and each rollback): a reader that has seen `seq` n will never be given a smaller one later,
+    and the newest `seq` is how many events there are.
 
     Snapshots of past moments that should have had one of the new events are taken away.
     """
     await in_turn(tx)
+    by_id = {event.id: event for event in events}
+    there = await tx.session.execute(select(archive.c.event_id).where(archive.c.event_id.in_(by_id)))
+    for event_id in there.scalars():
+        del by_id[event_id]
+    if not by_id:
+        return
+    newest = await head(tx.session)
     rows = [
         {
+            "seq": seq,
             "event_id": event.id,
             "stream": stream,
             "subject": event.subject,
@@ -51,18 +59,11 @@ async def append(tx: Transaction, stream: str, events: Sequence[RawEvent]) -> No
             "position": event.position,
             "envelope": event.to_json(),
         }
-        for event in events
+        for seq, event in enumerate(by_id.values(), newest + 1)
     ]
-    statement = _insert_new(tx.session.get_bind().dialect.name).returning(archive.c.time)
-    earliest = min((await tx.session.execute(statement, rows)).scalars(), default=None)
-    if earliest is not None:
-        await tx.session.execute(delete(snapshots).where(snapshots.c.until >= earliest))
-
-
-def _insert_new(dialect: str) -> Insert:
-    if dialect == "postgresql":
-        return postgresql.insert(archive).on_conflict_do_nothing(index_elements=["event_id"])
-    return sqlite.insert(archive).on_conflict_do_nothing(index_elements=["event_id"])
+    await tx.session.execute(insert(archive), rows)
+    earliest = min(event.time for event in by_id.values())
+    await tx.session.execute(delete(snapshots).where(snapshots.c.until >= earliest))
 
 
 async def head(session: AsyncSession) -> int:

@@ -19,8 +19,8 @@ metadata = MetaData()
 archive = Table(
     "archive",
     metadata,
-    # Grows in commit order (see archive.py), so "all after seq n" never misses a late committer.
-    Column("seq", BigId, primary_key=True, autoincrement=True),
+    # 1, 2, 3 … in commit order (see archive.py), so "all after seq n" never misses a late committer.
+    Column("seq", BigId, primary_key=True, autoincrement=False),
     Column("event_id", String(100), nullable=False),
     Column("stream", String(100), nullable=False),
     Column("subject", String(100), nullable=False),

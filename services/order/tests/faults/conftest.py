@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
+from rediscore.testing.nursery import Nursery
 
-from services.order.tests.faults.processes import Nursery, Replica
+from services.order.tests.faults.processes import Replica
 from services.order.tests.harness import House
 
 
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    made.close()
+    with Nursery("pizzeria_chassis.testing.ahead", "order_service.bootstrap") as made:
+        yield made
 
 
 @pytest_asyncio.fixture

@@ -17,7 +17,7 @@ async def test_no_text_or_token_of_a_guest_is_logged(
 ) -> None:
     log = tmp_path / "order.log"
     service = replica()
-    await service.start(LOG_TO=str(log))
+    await service.start(log=log)
     secrets = await _use(house, service)
     assert await service.stop() == 0
     written = log.read_text(encoding="utf-8")

@@ -15,6 +15,8 @@ async def test_two_replicas_never_charge_twice(house: House) -> None:
     hasty = {"saga_lease_seconds": 0.05, "saga_poll_seconds": 0.02, "payment_timeout_seconds": 0.3}
     first = await house.guest(await house.open(**hasty))
     second = Guest.of(await house.open(**hasty), first)
+    for guest in (first, second):
+        await guest.http.get("/menu")  # the rush itself may be too much for the first answer within a second
     cards = ["tok_approved", "tok_timeout"] * 6
     ids = await asyncio.gather(*((first, second)[n % 2].placed(card) for n, card in enumerate(cards)))
     for order_id in ids:
@@ -49,7 +51,8 @@ async def test_the_kitchens_news_are_heard_once_whichever_replica_reads(house: H
     told = await house.kitchen.tell(order_id, TicketStarted(ticket_id="t", station_id="s"), OrderReady())
     await house.kitchen.repeat(told)
     await second.until_status(order_id, "ready")
-    heard = house.rows("SELECT type FROM journey WHERE order_id = ?", order_id)
+    query = "SELECT type FROM journey WHERE order_id = ? AND type LIKE 'pizzeria.kitchen%'"
+    heard = house.rows(query, order_id)
     assert len(heard) == len(set(heard)) == 3
     # The feed ends where the consumer has come to, at both.
     for guest in (first, second):

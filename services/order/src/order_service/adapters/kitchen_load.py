@@ -11,6 +11,7 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import DatabaseUnavailable
 from pizzeria_chassis.health import Check
 from pizzeria_chassis.loops import PeriodicTask
+from pizzeria_contracts.payloads import Priority
 from sqlalchemy import case, func, or_, select
 
 from order_service.adapters.kitchen_client import KitchenClient
@@ -32,6 +33,7 @@ class _Added:
     """An order of this process that the last count may have missed."""
 
     pizzas: int
+    priority: Priority
     written_at: float = float("inf")
 
 
@@ -65,8 +67,8 @@ class SqlKitchenLoad:
         return self._with_added()
 
     @contextmanager
-    def adding(self, pizzas: int) -> Iterator[None]:
-        added = _Added(pizzas)
+    def adding(self, pizzas: int, priority: Priority) -> Iterator[None]:
+        added = _Added(pizzas, priority)
         self._added.append(added)
         try:
             yield
@@ -130,10 +132,9 @@ class SqlKitchenLoad:
         self._added = [added for added in self._added if added.written_at >= began]
 
     def _with_added(self) -> Backlog:
-        pizzas = sum(added.pizzas for added in self._added)
+        express = [order.pizzas for order in self._added if order.priority == "express"]
         return Backlog(
             self._counted.orders + len(self._added),
-            self._counted.pizzas + pizzas,
-            # Also for an express order: the next one is cooked after this one.
-            self._counted.before_express + pizzas,
+            self._counted.pizzas + sum(order.pizzas for order in self._added),
+            self._counted.before_express + sum(express),
         )

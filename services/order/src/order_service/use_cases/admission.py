@@ -49,7 +49,7 @@ class Admission:
             yield scheduled_for
             return
         check_room(priority, backlog, pace, self._most)
-        with self._load.adding(pizzas):
+        with self._load.adding(pizzas, priority):
             yield ready_at
 
     def faults_of_time(self, scheduled_for: datetime | None) -> list[Fault]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.menu import Menu
+from pizzeria_contracts.payloads import Priority
 
 from order_service.domain.load import Backlog, Pace
 from order_service.domain.news import Settlement
@@ -67,7 +68,7 @@ class KitchenLoad(Protocol):
         """What is open, at most a quarter of a second old, with all that this process has added since."""
         ...
 
-    def adding(self, pizzas: int) -> AbstractContextManager[None]:
+    def adding(self, pizzas: int, priority: Priority) -> AbstractContextManager[None]:
         """An order more is being written: from now on it is in the backlog, unless that fails."""
         ...
 

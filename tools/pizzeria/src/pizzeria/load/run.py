@@ -43,6 +43,7 @@ async def run_load(state: State, options: LoadOptions, console: Console) -> bool
         duration=options.duration,
         settle=options.settle,
         express=options.express,
+        manager=state.tokens["manager"],
         random=Random(options.seed),  # noqa: S311  a plan that can be repeated
     )
     dead_before = await dead_letters(state)
