@@ -148,3 +148,7 @@ def main() -> None:
         lambda settings: bootstrap.create_order_app(settings, around_provider=DeadlyProvider),
         load_settings(OrderSettings),
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -32,9 +32,10 @@ class Replica:
         self._nursery = nursery
         self.port = free_port()
         self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10, verify=trusted())
+        self.log = Path(os.devnull)
         self._process: Forked | None = None
 
-    async def start(self, die_at: str = "", log: Path | None = None, **changes: str) -> None:
+    async def start(self, die_at: str = "", **changes: str) -> None:
         redis = self._house.redis
         password = redis.password.get_secret_value() if redis.password else ""
         environment = {
@@ -53,7 +54,7 @@ class Replica:
             **{f"{role.upper()}_TOKEN": token for role, token in TOKENS.items()},
             **changes,
         }
-        with (log or Path(os.devnull)).open("ab") as out:
+        with self.log.open("ab") as out:
             self._process = await self._nursery.start(DYING_SERVICE, env=environment, out=out)
         await eventually(self._answers, within=30, every=0.05, what="order service up")
 
@@ -84,6 +85,8 @@ class Replica:
         return code
 
     async def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.returncode is None, f"it ended at its start: {self._process.returncode}"
         try:
             return (await self.http.get("/health/live")).status_code == 200
         except httpx.TransportError:

@@ -17,7 +17,8 @@ async def test_no_text_or_token_of_a_guest_is_logged(
 ) -> None:
     log = tmp_path / "order.log"
     service = replica()
-    await service.start(log=log)
+    service.log = log
+    await service.start()
     secrets = await _use(house, service)
     assert await service.stop() == 0
     written = log.read_text(encoding="utf-8")
