@@ -136,7 +136,7 @@ async def consumed(bench: Bench, upstream: Upstream, name: str, events: int, *, 
             {"event_id": e.id, "subject": e.subject, "sequence": e.sequence, "position": e.position}
             for e in told
         ]
-        await tx.session.execute(insert(effects), rows)
+        await tx.connection.execute(insert(effects), rows)
         tx.after_commit(count)
 
     async def one(tx: Transaction, told: CloudEvent[TicketStarted]) -> None:

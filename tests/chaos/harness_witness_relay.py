@@ -33,10 +33,10 @@ class RelayWitness:
         self._sorts: dict[str, str] = {}
 
     async def restless(self) -> list[str]:
-        async with self._upstream.read() as session:
-            state = await outbox_state(session)
-        async with self._database.read() as session:
-            position = (await inbox_states(session)).get(KITCHEN, {}).get("position", 0)
+        async with self._upstream.read() as connection:
+            state = await outbox_state(connection)
+        async with self._database.read() as connection:
+            position = (await inbox_states(connection)).get(KITCHEN, {}).get("position", 0)
         if state.head == state.sent == position:
             return await unread(self._connections, KITCHEN, self._service)
         return [f"outbox: {state.head} committed, {state.sent} sent; {self._service} has come to {position}"]
@@ -46,14 +46,14 @@ class RelayWitness:
 
     async def broken(self) -> list[str]:
         await self._learn()
-        async with self._database.read() as session:
+        async with self._database.read() as connection:
             had = [
                 Effect(row.event_id, row.subject, row.sequence)
-                for row in await session.execute(select(effects).order_by(effects.c.id))
+                for row in await connection.execute(select(effects).order_by(effects.c.id))
             ]
             dead = {
                 event_id
-                for (event_id,) in await session.execute(
+                for (event_id,) in await connection.execute(
                     select(inbox.c.event_id).where(inbox.c.status == "dead")
                 )
             }
@@ -81,21 +81,23 @@ class RelayWitness:
         await self._database.aclose()
 
     async def _learn(self) -> None:
-        async with self._upstream.read() as session:
-            rows = (await session.execute(select(outbox.c.event_id, outbox.c.envelope))).all()
+        async with self._upstream.read() as connection:
+            rows = (await connection.execute(select(outbox.c.event_id, outbox.c.envelope))).all()
         self._sorts = {row.event_id: sort_of(json.loads(row.envelope)["data"]["ticket_id"]) for row in rows}
 
     async def _outbox_broken(self) -> list[str]:
         """A fact has one event and an event its fact; positions have no gap."""
-        async with self._upstream.read() as session:
+        async with self._upstream.read() as connection:
             told = [
                 json.loads(envelope)["data"]["ticket_id"]
-                for (envelope,) in await session.execute(select(outbox.c.envelope))
+                for (envelope,) in await connection.execute(select(outbox.c.envelope))
             ]
-            known = [item for (item,) in await session.execute(select(facts.c.item))]
+            known = [item for (item,) in await connection.execute(select(facts.c.item))]
             places = [
                 place
-                for (place,) in await session.execute(select(outbox.c.position).order_by(outbox.c.position))
+                for (place,) in await connection.execute(
+                    select(outbox.c.position).order_by(outbox.c.position)
+                )
             ]
         wrong = (
             [] if sorted(told) == sorted(known) else [f"{len(known)} facts and {len(told)} events of them"]

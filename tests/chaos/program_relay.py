@@ -40,7 +40,7 @@ async def write(run: Run, name: str, stop: asyncio.Event) -> None:
         item = f"{'killer' if kills else _SORTS.get(number % 120, 'ok')}-{name}-{number}"
 
         async def tell(tx: Transaction, item: str = item, subject: str = f"o-{number % SUBJECTS}") -> None:
-            await tx.session.execute(insert(facts).values(item=item))
+            await tx.connection.execute(insert(facts).values(item=item))
             await tx.append(TicketStarted(ticket_id=item, station_id="oven-1"), subject=subject)
 
         try:
@@ -119,7 +119,7 @@ class Service:
             {"event_id": e.id, "subject": e.subject, "sequence": e.sequence, "position": e.position}
             for e in events
         ]
-        await tx.session.execute(insert(effects), rows)
+        await tx.connection.execute(insert(effects), rows)
 
     async def _behave(self, event_id: str, item: str) -> None:
         # In a file of its own: a note in this transaction would be gone with a failure.

@@ -200,9 +200,9 @@ async def test_events_that_a_handler_appends_know_what_caused_them(
     await consumer.start()
     cause = await upstream.tell(STARTED)
     await at_head(consumer, upstream)
-    async with consumer.database.read() as session:
+    async with consumer.database.read() as connection:
         (row,) = (
-            await session.execute(
+            await connection.execute(
                 select(outbox.c.id, outbox.c.stream, outbox.c.subject, outbox.c.envelope, outbox.c.position)
             )
         ).all()

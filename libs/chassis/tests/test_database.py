@@ -14,35 +14,34 @@ from pizzeria_chassis.testing import create_chassis_tables_now
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderReady, TicketStarted
 from rediscore.testing import eventually
-from sqlalchemy import func, select, text
+from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+metadata = MetaData()
+counter = Table(
+    "counters",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("value", Integer, nullable=False),
+    # Guards the changes of a row.
+    Column("version", Integer, nullable=False, default=0),
+)
 
 
-class Base(DeclarativeBase):
-    pass
-
-
-class Counter(Base):
-    """A row whose changes are guarded by its version."""
-
-    __tablename__ = "counters"
-    id: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[int]
-    version: Mapped[int] = mapped_column(default=0)
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's way
+async def put(tx: Transaction, name: str, value: int) -> None:
+    await tx.connection.execute(insert(counter), {"id": name, "value": value})
 
 
 @pytest.fixture
 async def counters(database: Database) -> Database:
     async with database.connect(database.engines.writer) as connection, connection.begin():
-        await connection.run_sync(Base.metadata.create_all)
+        await connection.run_sync(metadata.create_all)
     return database
 
 
 async def _value(database: Database, name: str) -> int | None:
-    async with database.read() as session:
-        return (await session.execute(select(Counter.value).where(Counter.id == name))).scalar()
+    async with database.read() as connection:
+        return (await connection.execute(select(counter.c.value).where(counter.c.id == name))).scalar()
 
 
 async def test_what_raises_leaves_nothing_behind(counters: Database) -> None:
@@ -52,17 +51,16 @@ async def test_what_raises_leaves_nothing_behind(counters: Database) -> None:
         called.append("hook")
 
     async def work(tx: Transaction) -> None:
-        tx.session.add(Counter(id="a", value=1))
+        await put(tx, "a", 1)
         await tx.append(OrderReady(), subject="o-1")
         tx.after_commit(hook)
-        await tx.session.flush()
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
         await counters.transact(work)
     assert await _value(counters, "a") is None
-    async with counters.read() as session:
-        assert (await session.execute(select(func.count()).select_from(outbox))).scalar() == 0
+    async with counters.read() as connection:
+        assert (await connection.execute(select(func.count()).select_from(outbox))).scalar() == 0
     assert called == []
 
 
@@ -73,15 +71,15 @@ async def test_facts_and_events_commit_together_and_hooks_run_after_it(counters:
         seen.append(await _value(counters, "a"))
 
     async def work(tx: Transaction) -> str:
-        tx.session.add(Counter(id="a", value=1))
+        await put(tx, "a", 1)
         await tx.append(OrderReady(), subject="o-1")
         tx.after_commit(hook)
         return "done"
 
     assert await counters.transact(work) == "done"
     assert seen == [1]
-    async with counters.read() as session:
-        assert (await session.execute(select(outbox.c.subject))).scalars().all() == ["o-1"]
+    async with counters.read() as connection:
+        assert (await connection.execute(select(outbox.c.subject))).scalars().all() == ["o-1"]
 
 
 async def test_a_failing_hook_is_logged_and_does_not_deny_the_commit(counters: Database) -> None:
@@ -94,7 +92,7 @@ async def test_a_failing_hook_is_logged_and_does_not_deny_the_commit(counters: D
         ran.append("good")
 
     async def work(tx: Transaction) -> None:
-        tx.session.add(Counter(id="a", value=1))
+        await put(tx, "a", 1)
         tx.after_commit(bad)
         tx.after_commit(good)
 
@@ -113,7 +111,7 @@ async def test_concurrent_changes_of_one_row_all_count(
     replica = open_database(database_url)
 
     async def create(tx: Transaction) -> None:
-        tx.session.add(Counter(id="a", value=0))
+        await put(tx, "a", 0)
 
     await counters.transact(create)
     runs = 0
@@ -121,9 +119,15 @@ async def test_concurrent_changes_of_one_row_all_count(
     async def add_one(tx: Transaction) -> None:
         nonlocal runs
         runs += 1
-        counter = await tx.session.get_one(Counter, "a")
+        seen = (await tx.connection.execute(select(counter).where(counter.c.id == "a"))).one()
         await asyncio.sleep(0.005)  # so that the other reads meanwhile
-        counter.value += 1
+        changed = await tx.connection.execute(
+            update(counter)
+            .where(counter.c.id == "a", counter.c.version == seen.version)
+            .values(value=seen.value + 1, version=seen.version + 1)
+        )
+        if not changed.rowcount:
+            raise Conflict
 
     async def add_ten(database: Database) -> None:
         for _ in range(10):
@@ -159,7 +163,7 @@ async def test_a_conflict_runs_the_work_again_a_bounded_number_of_times(counters
 
 async def test_a_repeated_key_is_an_error_and_not_a_race(counters: Database) -> None:
     async def create(tx: Transaction) -> None:
-        tx.session.add(Counter(id="a", value=0))
+        await put(tx, "a", 0)
 
     await counters.transact(create)
     with pytest.raises(IntegrityError):
@@ -182,15 +186,15 @@ async def test_sequences_of_one_subject_have_no_gap_and_no_repeat_under_concurre
             await one.transact(tell)
 
     await asyncio.gather(*(tell_often(one) for one in (database, replica, database)))
-    async with database.read() as session:
-        rows = (await session.execute(select(outbox.c.sequence).order_by(outbox.c.id))).scalars().all()
+    async with database.read() as connection:
+        rows = (await connection.execute(select(outbox.c.sequence).order_by(outbox.c.id))).scalars().all()
     assert rows == list(range(1, 61)), "in the order of ids too: the relay sends in that order"
 
 
 async def test_reads_cannot_write(counters: Database) -> None:
     with pytest.raises(DBAPIError):
-        async with counters.read() as session:
-            await session.execute(text("INSERT INTO counters (id, value, version) VALUES ('a', 1, 1)"))
+        async with counters.read() as connection:
+            await connection.execute(text("INSERT INTO counters (id, value, version) VALUES ('a', 1, 1)"))
     assert await _value(counters, "a") is None
 
 
@@ -198,8 +202,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(counters
     inside = asyncio.Event()
 
     async def slow(tx: Transaction) -> None:
-        tx.session.add(Counter(id="a", value=1))
-        await tx.session.flush()
+        await put(tx, "a", 1)
         inside.set()
         await asyncio.sleep(60)
 
@@ -210,7 +213,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(counters
         await task
 
     async def after(tx: Transaction) -> None:
-        tx.session.add(Counter(id="b", value=2))
+        await put(tx, "b", 2)
 
     async with asyncio.timeout(5):
         await counters.transact(after)
@@ -291,7 +294,7 @@ async def test_a_busy_task_does_not_starve_those_who_wait_for_their_turn(databas
 
     async def note(name: str) -> None:
         async def work(tx: Transaction) -> None:
-            await tx.session.execute(text("SELECT 1"))
+            await tx.connection.execute(text("SELECT 1"))
             turns.append(name)
 
         await database.transact(work)

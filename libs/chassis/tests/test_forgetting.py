@@ -26,9 +26,9 @@ from sqlalchemy import func, select
 
 
 async def rows(replica: Replica) -> dict[str, int]:
-    async with replica.database.read() as session:
+    async with replica.database.read() as connection:
         query = select(inbox.c.status, func.count().label("n")).group_by(inbox.c.status)
-        return {row.status: row.n for row in await session.execute(query)}
+        return {row.status: row.n for row in await connection.execute(query)}
 
 
 async def forget(replica: Replica, *, older: timedelta = timedelta()) -> None:
@@ -91,8 +91,8 @@ async def test_only_what_is_old_and_below_the_position_is_forgotten(
     await Inbox(consumer.database, KITCHEN).apply(beyond, note_effect)
     await forget(consumer)
     assert (await rows(consumer))["applied"] >= 1
-    async with consumer.database.read() as session:
-        left = (await session.execute(select(inbox.c.event_id).where(inbox.c.position == 99))).scalar()
+    async with consumer.database.read() as connection:
+        left = (await connection.execute(select(inbox.c.event_id).where(inbox.c.position == 99))).scalar()
     assert left == "beyond", "the position has not come there"
 
 
@@ -119,6 +119,6 @@ async def test_decisions_are_forgotten_and_letters_that_wait_are_not(
     await forget_decisions(consumer.database, before=now() - timedelta(days=1))
     assert [deed.detail for deed in await desk.log(before=None, limit=9)] == ["no pizza needs it"]
     await forget_decisions(consumer.database, before=now())
-    async with consumer.database.read() as session:
-        assert (await session.execute(select(func.count()).select_from(dead_letter))).scalar() == 0
+    async with consumer.database.read() as connection:
+        assert (await connection.execute(select(func.count()).select_from(dead_letter))).scalar() == 0
     assert await desk.log(before=None, limit=9) == []

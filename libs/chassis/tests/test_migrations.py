@@ -78,8 +78,8 @@ async def test_a_database_of_version_1_keeps_its_dead_events(replicas: list[Data
     await migrate(database, "shop")
     metadata, _ = _tables()
     assert await differences(database, [metadata]) == []
-    async with database.read() as session:
-        (letter,) = await letters(session)
+    async with database.read() as connection:
+        (letter,) = await letters(connection)
     assert (letter.key, letter.state, letter.position) == ("e-1", "waiting", 2)
 
 
@@ -91,20 +91,20 @@ async def test_columns_mean_the_same_on_both_databases(replicas: list[Database])
 
     async def work(tx: Transaction) -> None:
         for number, paid in enumerate(("0.10", "0.20", "25.985")):
-            await tx.session.execute(visits.insert().values(id=str(number), at=at, paid=Decimal(paid)))
+            await tx.connection.execute(visits.insert().values(id=str(number), at=at, paid=Decimal(paid)))
         await tx.append(OrderReady(), subject="o-1")
 
     await database.transact(work)
-    async with database.read() as session:
-        rows = (await session.execute(select(visits.c.at, visits.c.paid).order_by(visits.c.id))).all()
-        total = (await session.execute(select(func.sum(visits.c.paid)))).scalar_one()
+    async with database.read() as connection:
+        rows = (await connection.execute(select(visits.c.at, visits.c.paid).order_by(visits.c.id))).all()
+        total = (await connection.execute(select(func.sum(visits.c.paid)))).scalar_one()
     assert rows[0].at == at
     assert rows[0].at.tzinfo is UTC
     assert [str(row.paid) for row in rows] == ["0.10", "0.20", "25.99"]
     assert str(total) == "26.29"
 
     async def naive(tx: Transaction) -> None:
-        await tx.session.execute(visits.insert().values(id="n", at=datetime(2026, 1, 1), paid=Decimal(1)))  # noqa: DTZ001
+        await tx.connection.execute(visits.insert().values(id="n", at=datetime(2026, 1, 1), paid=Decimal(1)))  # noqa: DTZ001
 
     with pytest.raises(StatementError, match="without zone"):
         await database.transact(naive)

@@ -43,8 +43,8 @@ class Desk:
 
     async def effects(self) -> int:
         """What the handler did, each time one event of our own."""
-        async with self.chassis.database.read() as session:
-            return (await outbox_state(session)).head
+        async with self.chassis.database.read() as connection:
+            return (await outbox_state(connection)).head
 
 
 @pytest_asyncio.fixture

@@ -34,8 +34,8 @@ async def test_what_is_committed_arrives_with_its_position(
             await tell(database, f"o-{number % 2}")
         await eventually(lambda: all_sent(database), what="all sent")
     assert await positions(own_connections) == up_to(5)
-    async with database.read() as session:
-        feed = [event for _, event in map(stamped, await history(session))]
+    async with database.read() as connection:
+        feed = [event for _, event in map(stamped, await history(connection))]
     assert feed == await on_stream(own_connections), "feed and stream tell the same"
 
 

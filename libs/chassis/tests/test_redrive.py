@@ -206,7 +206,7 @@ async def test_a_letter_that_redis_lost_is_redriven_by_another_reader(
     if lost != "redis":
 
         async def forget(tx: Transaction) -> None:
-            await tx.session.execute(update(dead_letter).values(entry=None))
+            await tx.connection.execute(update(dead_letter).values(entry=None))
 
         await consumer.database.transact(forget)
     await upstream.connections.commands.flushdb()

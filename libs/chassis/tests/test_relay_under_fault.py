@@ -46,8 +46,8 @@ async def leader_that_dies(moment: str, *arguments: str) -> AsyncIterator[asynci
 
 async def placed(database: Database) -> list[Any]:
     """The outbox in the order of its positions."""
-    async with database.read() as session:
-        return list((await session.execute(select(outbox).order_by(outbox.c.position))).all())
+    async with database.read() as connection:
+        return list((await connection.execute(select(outbox).order_by(outbox.c.position))).all())
 
 
 async def whole(database: Database) -> bool:
@@ -97,15 +97,15 @@ async def session_of_leader(database: Database, *, waiting: bool = False) -> int
         "SELECT a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' "
         "AND l.granted AND a.datname = current_database()"
     )
-    async with database.read() as session:
+    async with database.read() as connection:
         return (
-            await session.execute(text(f"{query} AND a.wait_event_type = 'Lock'" if waiting else query))
+            await connection.execute(text(f"{query} AND a.wait_event_type = 'Lock'" if waiting else query))
         ).scalar()
 
 
 async def end_session(database: Database, pid: int | None) -> None:
-    async with database.read() as session:
-        await session.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    async with database.read() as connection:
+        await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
 
 
 @pytest.mark.proves("I5", "I7")

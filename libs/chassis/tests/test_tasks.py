@@ -37,8 +37,8 @@ class Shop:
     fail_after_commit: int = 0
 
     async def mailbox(self) -> list[tuple[str, str]]:
-        async with self.chassis.database.read() as session:
-            rows = await session.execute(text("SELECT id, whose FROM mailbox ORDER BY id"))
+        async with self.chassis.database.read() as connection:
+            rows = await connection.execute(text("SELECT id, whose FROM mailbox ORDER BY id"))
             return [(row[0], row[1]) for row in rows]
 
 
@@ -52,7 +52,7 @@ def shop_of(settings: ServiceSettings) -> Shop:
 
         async def work(tx: Transaction) -> None:
             # The effect and its mark are one row: whoever comes twice finds it there.
-            await tx.session.execute(
+            await tx.connection.execute(
                 text("INSERT INTO mailbox (id, whose) VALUES (:id, :whose) ON CONFLICT (id) DO NOTHING"),
                 {"id": call.id, "whose": customer},
             )
@@ -67,7 +67,7 @@ def shop_of(settings: ServiceSettings) -> Shop:
 
 async def with_mailbox(shop: Shop) -> None:
     async def work(tx: Transaction) -> None:
-        await tx.session.execute(
+        await tx.connection.execute(
             text("CREATE TABLE mailbox (id VARCHAR(100) PRIMARY KEY, whose VARCHAR(100))")
         )
 

@@ -89,8 +89,8 @@ class Upstream:
 
     async def told(self) -> list[RawEvent]:
         """All that ever happened there."""
-        async with self._database.read() as session:
-            return [stamped(row)[1] for row in await history(session, after=0, limit=100_000)]
+        async with self._database.read() as connection:
+            return [stamped(row)[1] for row in await history(connection, after=0, limit=100_000)]
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator["Upstream"]:
@@ -233,16 +233,16 @@ class Books:
             pass
 
     async def events(self) -> list[RawEvent]:
-        async with self.database.read() as session:
-            return [row.event for row in await archive.since(session, 0, limit=100_000)]
+        async with self.database.read() as connection:
+            return [row.event for row in await archive.since(connection, 0, limit=100_000)]
 
     async def live(self) -> Generation | None:
         return (await self.projections.control()).live
 
     async def expected(self, ahead: timedelta = timedelta()) -> Picture:
         """A fold over the archive from nothing."""
-        async with self.database.read() as session:
-            head = await archive.head(session)
+        async with self.database.read() as connection:
+            head = await archive.head(connection)
         return picture_of(await fold_from_nothing(self.database, head), day_of(Later(ahead).now()))
 
     async def found(self, ahead: timedelta = timedelta()) -> Picture:
@@ -261,8 +261,8 @@ class Books:
 
     async def all_counted(self, events: int) -> bool:
         """Whether that many events are archived and all of them are counted."""
-        async with self.database.read() as session:
-            head = await archive.head(session)
+        async with self.database.read() as connection:
+            head = await archive.head(connection)
         return await self.checkpoint() == head and len(await self.events()) == events
 
     async def checkpoint(self) -> int:

@@ -95,8 +95,8 @@ async def work(folder: Path, moment: str, killed: Killed | None) -> None:
     today = day_of(SystemClock().now())
     expected = picture_of(await fold_from_nothing(database, len(events)), today)
     found = await read_picture(projections, control.live.name, today)
-    async with database.read() as session:
-        archived = len(await archive.since(session, 0, limit=10_000))
+    async with database.read() as connection:
+        archived = len(await archive.since(connection, 0, limit=10_000))
     print(  # noqa: T201 - the answer to the test
         json.dumps(
             {

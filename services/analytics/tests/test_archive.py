@@ -76,8 +76,8 @@ async def test_the_archive_itself_knows_what_it_has(database_url: str) -> None:
     with pytest.raises(RuntimeError):
         await database.transact(fail)
     await database.transact(more)
-    async with database.read() as session:
-        rows = await archive.since(session, 0, limit=10)
+    async with database.read() as connection:
+        rows = await archive.since(connection, 0, limit=10)
     # Neither a repeat nor a rollback leaves a gap: the newest number is how many there are.
     assert [(row.seq, row.event.id) for row in rows] == [(1, "e-1"), (2, "e-2"), (3, "e-4")]
     await database.aclose()
@@ -117,8 +117,8 @@ async def test_nothing_appears_behind_a_reader_of_the_archive(database_url: str)
         at = 0
         while True:
             finished = done.is_set()
-            async with database.read() as session:
-                rows = await archive.since(session, at + 1, limit=1000)
+            async with database.read() as connection:
+                rows = await archive.since(connection, at + 1, limit=1000)
             seen += [row.event.id for row in rows]
             at = rows[-1].seq if rows else at
             if finished and not rows:

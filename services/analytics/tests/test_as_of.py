@@ -77,8 +77,8 @@ def test_a_standing_can_be_written_down_anywhere_on_the_way(seed: int, cut: floa
 
 
 async def snapshots_of(books: Books) -> int:
-    async with books.database.read() as session:
-        counted = await session.execute(select(func.count()).select_from(tables.snapshots))
+    async with books.database.read() as connection:
+        counted = await connection.execute(select(func.count()).select_from(tables.snapshots))
         return counted.scalar_one()
 
 
@@ -102,9 +102,9 @@ async def test_every_moment_is_exact_with_snapshots_and_late_events(any_house: H
         for event in sorted(late, key=lambda one: one.time, reverse=True):
             before = await snapshots_of(books)
             await books.keep(event)
-            async with books.database.read() as session:
+            async with books.database.read() as connection:
                 stale = select(func.count()).where(tables.snapshots.c.until >= event.time)
-                assert (await session.execute(stale)).scalar_one() == 0
+                assert (await connection.execute(stale)).scalar_one() == 0
             assert await snapshots_of(books) <= before
         while await snapshots.step():
             pass

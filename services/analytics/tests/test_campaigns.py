@@ -147,8 +147,8 @@ async def test_a_campaign_ends(shop: Analytics, books: Books) -> None:
     assert (await shop.get(f"/campaigns/{made['id']}"))["status"] == "ended"
     assert await members(shop, f"/campaigns/{made['id']}/audience") == []
     await Campaigns(books.database, books.projections).forget_ended()
-    async with books.database.read() as session:
-        left = await session.execute(select(func.count()).select_from(campaign_members))
+    async with books.database.read() as connection:
+        left = await connection.execute(select(func.count()).select_from(campaign_members))
         assert left.scalar_one() == 0
     assert (await shop.get(f"/campaigns/{made['id']}"))["audience_size"] == 2
 

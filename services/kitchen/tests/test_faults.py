@@ -149,9 +149,9 @@ async def test_killed_between_commit_and_queue_the_tickets_are_found_by_the_swee
 
     # The fault has happened: committed in SQL, unknown to Redis.
     database = Database(kitchens.database_url, source="/test")
-    async with database.read() as session:
+    async with database.read() as connection:
         query = select(func.count()).select_from(tickets).where(tickets.c.order_id == order_id)
-        assert (await session.execute(query)).scalar_one() == 3
+        assert (await connection.execute(query)).scalar_one() == 3
     await database.aclose()
     stats = await queue_of(kitchens).stats()
     assert (stats.ready, stats.delayed, stats.leased) == (0, 0, 0)

@@ -15,9 +15,9 @@ async def test_migrations_and_tables_agree_and_are_applied_once(database_url: st
     await asyncio.gather(*(migrate(database, "kitchen_service") for database in replicas))
     await migrate(replicas[0], "kitchen_service")
     assert await differences(replicas[0], [metadata]) == []
-    async with replicas[0].read() as session:
-        assert (await session.execute(select(func.count()).select_from(stations))).scalar_one() == 4
-        scarce = (await session.execute(select(stock).where(stock.c.ingredient == "pineapple"))).one()
+    async with replicas[0].read() as connection:
+        assert (await connection.execute(select(func.count()).select_from(stations))).scalar_one() == 4
+        scarce = (await connection.execute(select(stock).where(stock.c.ingredient == "pineapple"))).one()
         assert (scarce.initial, scarce.in_stock) == (40, 40)
     for database in replicas:
         await database.aclose()

@@ -83,8 +83,8 @@ async def _end(kitchens: Kitchens, order_id: str) -> str:
 
 async def _ledger_tells_the_same(database_url: str, stocks: dict[str, Json]) -> None:
     database = Database(database_url, source="/test")
-    async with database.read() as session:
-        lines = (await session.execute(select(ledger))).all()
+    async with database.read() as connection:
+        lines = (await connection.execute(select(ledger))).all()
     await database.aclose()
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for line in lines:

@@ -63,8 +63,8 @@ async def test_a_pizza_added_while_its_ingredient_runs_low_is_not_available(data
             await note(tx, f"rare-{number}", 1, low=True)
 
         await asyncio.gather(database.transact(add), database.transact(run_low))
-        async with database.read() as session:
-            pizza = await load(session, f"new-{number}")
+        async with database.read() as connection:
+            pizza = await load(connection, f"new-{number}")
         assert pizza is not None
         return pizza.available
 
@@ -84,9 +84,9 @@ async def test_an_older_word_about_an_ingredient_changes_nothing(database_url: s
         await database.transact(work)
 
     async def withdrawn() -> bool:
-        async with database.read() as session:
+        async with database.read() as connection:
             query = select(func.count()).select_from(tables.stock).where(tables.stock.c.low)
-            return bool((await session.execute(query)).scalar_one())
+            return bool((await connection.execute(query)).scalar_one())
 
     await tell(2, low=False)
     await tell(1, low=True)  # redriven late

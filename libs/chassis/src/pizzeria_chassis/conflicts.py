@@ -7,7 +7,6 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm.exc import StaleDataError
 
 from pizzeria_chassis.errors import DatabaseUnavailable
 
@@ -35,7 +34,7 @@ _CONSTRAINT: Final = re.compile(r'unique constraint "(?P<name>[^"]+)"')
 
 def is_conflict(error: BaseException, retriable_constraints: Collection[str]) -> bool:
     """Whether the same work may succeed when it runs again on what others committed meanwhile."""
-    if isinstance(error, (Conflict, StaleDataError)):
+    if isinstance(error, Conflict):
         return True
     if not isinstance(error, DBAPIError):
         return False

@@ -12,7 +12,7 @@ from rediscore.streams.event import CloudEvent
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pizzeria_chassis.conflicts import is_conflict, unavailable_errors
 from pizzeria_chassis.engines import POOL_SECONDS, Engines, open_engines
@@ -99,26 +99,22 @@ class Database:
     ) -> tuple[T, Transaction]:
         async with (
             self.connect(self.engines.writer) as connection,
-            AsyncSession(connection, expire_on_commit=False) as session,
-            session.begin(),
+            connection.begin(),
         ):
-            transaction = Transaction(session, source=self.source, clock=self.clock, cause=cause)
+            transaction = Transaction(connection, source=self.source, clock=self.clock, cause=cause)
             result = await work(transaction)
             await transaction.write_outbox()
         return result, transaction
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
-        """Yield a session that cannot write.
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection that cannot write.
 
         Raises:
             DatabaseUnavailable: out of reach.
         """
-        async with (
-            self.connect(self.engines.reader) as connection,
-            AsyncSession(connection, expire_on_commit=False) as session,
-        ):
-            yield session
+        async with self.connect(self.engines.reader) as connection:
+            yield connection
 
     async def open(self, engine: AsyncEngine) -> AsyncConnection:
         """Return a connection of ``engine``, to be closed by the caller. Raises DatabaseUnavailable."""
@@ -142,8 +138,8 @@ class Database:
 
     async def ping(self) -> None:
         """One round trip. Raises DatabaseUnavailable."""
-        async with self.read() as session:
-            await session.execute(text("SELECT 1"))
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
 
     async def aclose(self) -> None:
         await self.engines.aclose()

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from pizzeria_chassis.errors import SettingsError
-from pizzeria_chassis.sqlite_driver import connect
+from pizzeria_chassis.sqlite_driver import connect, driver_of
 
 __all__ = ["Engines", "open_engines"]
 
@@ -104,7 +104,7 @@ def _sqlite_engine(file: Path, *, size: int, begin: str, query_only: bool) -> As
     @event.listens_for(engine.sync_engine, "begin")
     def begin_transaction(connection: Connection) -> None:
         # IMMEDIATE: a transaction that reads first and writes later cannot lose its snapshot halfway.
-        connection.exec_driver_sql(begin)
+        driver_of(connection).begin_first = begin
 
     return engine
 

@@ -51,16 +51,16 @@ def feed_router(database: Database) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
     ) -> FeedPage:
         """Events after a position, oldest first, without gaps."""
-        async with database.read() as session:
-            rows = await history(session, after=after, limit=limit)
+        async with database.read() as connection:
+            rows = await history(connection, after=after, limit=limit)
         items = [event for _, event in map(stamped, rows)]
         return FeedPage(items=items, next=items[-1].position if len(items) == limit else None)
 
     @router.get("/head", response_model=FeedHead)
     async def feed_head(_: Reader) -> FeedHead:
         """Where the feed ends."""
-        async with database.read() as session:
-            return FeedHead(position=await head(session))
+        async with database.read() as connection:
+            return FeedHead(position=await head(connection))
 
     return router
 

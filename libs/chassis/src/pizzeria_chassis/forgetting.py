@@ -24,8 +24,8 @@ async def forget_handled(database: Database, stream: str, *, before: datetime) -
 
     async def work(tx: Transaction) -> int:
         query = select(inbox_forgotten.c.position).where(inbox_forgotten.c.stream == stream)
-        told: int | None = (await tx.session.execute(query)).scalar()
-        gone: Any = await tx.session.execute(
+        told: int | None = (await tx.connection.execute(query)).scalar()
+        gone: Any = await tx.connection.execute(
             delete(inbox).where(
                 inbox.c.stream == stream,
                 inbox.c.status != "dead",
@@ -35,10 +35,10 @@ async def forget_handled(database: Database, stream: str, *, before: datetime) -
         )
         if (upto := await _old_enough(tx, stream, after=told or 0, before=before)) > (told or 0):
             if told is None:
-                await tx.session.execute(insert(inbox_forgotten).values(stream=stream, position=upto))
+                await tx.connection.execute(insert(inbox_forgotten).values(stream=stream, position=upto))
             else:
                 moved = update(inbox_forgotten).where(inbox_forgotten.c.stream == stream)
-                await tx.session.execute(moved.values(position=upto))
+                await tx.connection.execute(moved.values(position=upto))
         return int(gone.rowcount)
 
     return await database.transact(work)
@@ -46,7 +46,7 @@ async def forget_handled(database: Database, stream: str, *, before: datetime) -
 
 async def _old_enough(tx: Transaction, stream: str, *, after: int, before: datetime) -> int:
     noted = select(inbox_position.c.position).where(inbox_position.c.stream == stream).scalar_subquery()
-    rows = await tx.session.execute(
+    rows = await tx.connection.execute(
         select(inbox.c.position, inbox.c.at)
         .where(inbox.c.stream == stream, inbox.c.position > after, inbox.c.position <= noted)
         .order_by(inbox.c.position)
@@ -65,7 +65,7 @@ async def forget_decisions(database: Database, *, before: datetime) -> None:
 
     async def work(tx: Transaction) -> None:
         decided = dead_letter.c.state.in_(("redriven", "dropped"))
-        await tx.session.execute(delete(dead_letter).where(decided, dead_letter.c.due_at < before))
-        await tx.session.execute(delete(operator_log).where(operator_log.c.at < before))
+        await tx.connection.execute(delete(dead_letter).where(decided, dead_letter.c.due_at < before))
+        await tx.connection.execute(delete(operator_log).where(operator_log.c.at < before))
 
     await database.transact(work)

@@ -6,9 +6,9 @@ from typing import Any, Final, Literal, TypeVar
 
 from rediscore.streams import DeadLetter
 from rediscore.streams.event import CloudEvent, RawEvent
-from sqlalchemy import Insert, bindparam, exists, func, literal, select, update
+from sqlalchemy import BigInteger, Insert, bindparam, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pizzeria_chassis import letters
 from pizzeria_chassis.database import Database
@@ -28,6 +28,24 @@ _REVIVED_BY: Final[Mapping[Wish, Sequence[letters.LetterState]]] = {
 LOAD_LIMIT: Final = 5000
 _NOWHERE: Final = 2**62
 """Beyond every position: of an event that its source has not placed."""
+
+
+def _note_new() -> Insert:
+    # No ON CONFLICT: whoever loses a race hits the primary key, and `transact` runs it again.
+    names = ["stream", "event_id", "position", "status", "at"]
+    values = [bindparam(f"new_{name}", type_=inbox.c[name].type) for name in names]
+    forgotten = exists().where(
+        inbox_forgotten.c.stream == bindparam("new_stream"),
+        inbox_forgotten.c.position >= bindparam("place", type_=BigInteger),
+    )
+    known = exists().where(
+        inbox.c.stream == bindparam("new_stream"), inbox.c.event_id == bindparam("new_event_id")
+    )
+    return inbox.insert().from_select(names, select(*values).where(~known, ~forgotten))
+
+
+# Built once: building a statement costs more than running it.
+_NOTE_NEW: Final = _note_new()
 
 
 class Inbox:
@@ -72,29 +90,20 @@ class Inbox:
 
     async def _note(self, tx: Transaction, event: CloudEvent[Any]) -> bool:
         # First the row, then the effect: a second delivery at the same moment waits here for the first.
-        row = self._row(tx, event, "applied")
-        values = [literal(value, inbox.c[name].type) for name, value in row.items()]
-        forgotten = exists().where(
-            inbox_forgotten.c.stream == self._stream,
-            inbox_forgotten.c.position >= (event.position or _NOWHERE),
-        )
-        known = exists().where(inbox.c.stream == self._stream, inbox.c.event_id == event.id)
-        # No ON CONFLICT: SQLAlchemy would compile it anew for each event. Whoever loses a race hits the
-        # primary key, and `transact` runs it again.
-        new = select(*values).where(~known, ~forgotten)
-        added = await tx.session.execute(inbox.insert().from_select(list(row), new))
-        return bool(added.rowcount)  # type: ignore[attr-defined]
+        row = {f"new_{name}": value for name, value in self._row(tx, event, "applied").items()}
+        added = await tx.connection.execute(_NOTE_NEW, {**row, "place": event.position or _NOWHERE})
+        return bool(added.rowcount)
 
     async def _revive(self, tx: Transaction, event_id: str, wish: Wish) -> bool:
         # The position stays as the feed confirmed it: a redriven event may be one that somebody forged.
         if not await letters.redriven(tx, self._stream, event_id, states=_REVIVED_BY[wish]):
             return False
-        revived = await tx.session.execute(
+        revived = await tx.connection.execute(
             update(inbox)
             .where(inbox.c.stream == self._stream, inbox.c.event_id == event_id, inbox.c.status == "dead")
             .values(status="applied", at=tx.now)
         )
-        return bool(revived.rowcount)  # type: ignore[attr-defined]
+        return bool(revived.rowcount)
 
     async def apply_batch(
         self,
@@ -106,7 +115,7 @@ class Inbox:
         """Run ``handler`` on those events that are to be handled, in one transaction; returns how many."""
 
         async def work(tx: Transaction) -> int:
-            known = await self.statuses(tx.session, [event.id for event in events])
+            known = await self.statuses(tx.connection, [event.id for event in events])
             forgotten = await self._forgotten(tx)
             new: dict[str, RawEvent] = {}
             for event in events:
@@ -118,7 +127,7 @@ class Inbox:
             if not new:
                 return 0
             if rows := [self._row(tx, event, "applied") for event in new.values() if event.id not in known]:
-                await tx.session.execute(inbox.insert(), rows)
+                await tx.connection.execute(inbox.insert(), rows)
             await handler(tx, list(new.values()))
             return len(new)
 
@@ -126,7 +135,7 @@ class Inbox:
 
     async def _forgotten(self, tx: Transaction) -> int:
         query = select(inbox_forgotten.c.position).where(inbox_forgotten.c.stream == self._stream)
-        return (await tx.session.execute(query)).scalar() or 0
+        return (await tx.connection.execute(query)).scalar() or 0
 
     async def bury(self, letter: DeadLetter) -> None:
         """Note that this service gave up on an event, and why. Safe to repeat; what was applied stays so.
@@ -138,8 +147,8 @@ class Inbox:
             event = letter.event
             if event is not None and letters.is_plain_id(event.id):
                 row = {**self._row(tx, event, "dead"), "position": None}
-                await tx.session.execute(self._insert_new().values(row))
-                if (await self.statuses(tx.session, [event.id])).get(event.id) != "dead":
+                await tx.connection.execute(self._insert_new().values(row))
+                if (await self.statuses(tx.connection, [event.id])).get(event.id) != "dead":
                     return
             await letters.bury(tx, self._insert, self._stream, letter)
 
@@ -152,15 +161,14 @@ class Inbox:
         rows = [{"event": event_id, "place": position} for event_id, position in positions.items()]
 
         async def work(tx: Transaction) -> None:
-            await tx.session.execute(
+            await tx.connection.execute(
                 update(inbox)
                 .where(
                     inbox.c.stream == self._stream,
                     inbox.c.event_id == bindparam("event"),
                     inbox.c.position.is_(None),
                 )
-                .values(position=bindparam("place"))
-                .execution_options(synchronize_session=False),
+                .values(position=bindparam("place")),
                 rows,
             )
 
@@ -171,7 +179,7 @@ class Inbox:
 
         async def work(tx: Transaction) -> None:
             if skipped:
-                await tx.session.execute(
+                await tx.connection.execute(
                     self._insert_new(),
                     [
                         {
@@ -184,15 +192,15 @@ class Inbox:
                         for place, event_id in skipped.items()
                     ],
                 )
-            moved = await tx.session.execute(
+            moved = await tx.connection.execute(
                 update(inbox_position)
                 .where(inbox_position.c.stream == self._stream)
                 .values(
                     position=_greater(inbox_position.c.position, position, self._database.engines.flavour)
                 )
             )
-            if not moved.rowcount:  # type: ignore[attr-defined]
-                await tx.session.execute(
+            if not moved.rowcount:
+                await tx.connection.execute(
                     self._insert(inbox_position)
                     .values(stream=self._stream, position=position)
                     .on_conflict_do_nothing()
@@ -202,10 +210,10 @@ class Inbox:
 
     async def load(self) -> tuple[int, Sequence[int]]:
         """Return the noted position, and the positions beyond it that are done."""
-        async with self._database.read() as session:
+        async with self._database.read() as connection:
             query = select(inbox_position.c.position).where(inbox_position.c.stream == self._stream)
-            position = (await session.execute(query)).scalar() or 0
-            beyond = await session.execute(
+            position = (await connection.execute(query)).scalar() or 0
+            beyond = await connection.execute(
                 select(inbox.c.position)
                 .where(inbox.c.stream == self._stream, inbox.c.position > position)
                 .order_by(inbox.c.position)
@@ -214,11 +222,11 @@ class Inbox:
             return position, [place for (place,) in beyond.all()]
 
     async def known(self, event_ids: Sequence[str]) -> Mapping[str, Status]:
-        async with self._database.read() as session:
-            return await self.statuses(session, event_ids)
+        async with self._database.read() as connection:
+            return await self.statuses(connection, event_ids)
 
-    async def statuses(self, session: AsyncSession, event_ids: Sequence[str]) -> Mapping[str, Status]:
-        found = await session.execute(
+    async def statuses(self, connection: AsyncConnection, event_ids: Sequence[str]) -> Mapping[str, Status]:
+        found = await connection.execute(
             select(inbox.c.event_id, inbox.c.status).where(
                 inbox.c.stream == self._stream, inbox.c.event_id.in_(event_ids)
             )
@@ -247,10 +255,10 @@ def _greater(column: Any, value: int, flavour: str) -> Any:
     return (func.greatest if flavour == "postgresql" else func.max)(column, value)
 
 
-async def inbox_states(session: AsyncSession) -> dict[str, dict[str, int]]:
+async def inbox_states(connection: AsyncConnection) -> dict[str, dict[str, int]]:
     """Return ``{stream: {"position", "dead"}}`` of all streams that this service reads."""
-    positions = await session.execute(select(inbox_position.c.stream, inbox_position.c.position))
-    dead = await letters.count_waiting(session)
+    positions = await connection.execute(select(inbox_position.c.stream, inbox_position.c.position))
+    dead = await letters.count_waiting(connection)
     states = {stream: {"position": position, "dead": 0} for stream, position in positions.all()}
     for stream, count in dead.items():
         states.setdefault(stream, {"position": 0, "dead": 0})["dead"] = count

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 from rediscore.streams import DeadLetter, Reason
 from rediscore.streams.event import RawEvent
 from sqlalchemy import Select, bindparam, func, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pizzeria_chassis.tables import dead_letter, inbox
 from pizzeria_chassis.transaction import Transaction
@@ -100,7 +100,7 @@ async def bury(tx: Transaction, insert: Any, stream: str, letter: DeadLetter) ->
         "due_at": None,
     }
     again = {**told, "state": "waiting", "due_at": None}
-    await tx.session.execute(
+    await tx.connection.execute(
         insert(dead_letter)
         .values(**row, **told)
         .on_conflict_do_update(
@@ -115,12 +115,12 @@ def _text(value: str, most: int) -> str:
 
 async def redriven(tx: Transaction, stream: str, event_id: str, *, states: Sequence[LetterState]) -> bool:
     """Note that a letter in one of these states is being handled in this transaction; False if in none."""
-    done = await tx.session.execute(
+    done = await tx.connection.execute(
         update(dead_letter)
         .where(dead_letter.c.stream == stream, dead_letter.c.key == event_id, dead_letter.c.state.in_(states))
         .values(state="redriven", due_at=tx.now)
     )
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    return bool(done.rowcount)
 
 
 def _select() -> Select[Any]:
@@ -130,7 +130,7 @@ def _select() -> Select[Any]:
 
 
 async def letters(
-    session: AsyncSession,
+    connection: AsyncConnection,
     *,
     stream: str | None = None,
     state: LetterState | None = None,
@@ -146,15 +146,15 @@ async def letters(
         query = query.where(dead_letter.c.state == state)
     if reason is not None:
         query = query.where(dead_letter.c.reason == reason.value)
-    return [Letter(*row) for row in (await session.execute(query)).all()]
+    return [Letter(*row) for row in (await connection.execute(query)).all()]
 
 
-async def find(session: AsyncSession, letter_id: int) -> Letter | None:
-    row = (await session.execute(_select().where(dead_letter.c.id == letter_id))).one_or_none()
+async def find(connection: AsyncConnection, letter_id: int) -> Letter | None:
+    row = (await connection.execute(_select().where(dead_letter.c.id == letter_id))).one_or_none()
     return None if row is None else Letter(*row)
 
 
-async def due(session: AsyncSession, stream: str, *, now: datetime, limit: int) -> Sequence[Letter]:
+async def due(connection: AsyncConnection, stream: str, *, now: datetime, limit: int) -> Sequence[Letter]:
     """Return letters of a stream that are to be handled again now, the longest due first."""
     query = (
         _select()
@@ -164,17 +164,17 @@ async def due(session: AsyncSession, stream: str, *, now: datetime, limit: int) 
         .order_by(dead_letter.c.due_at, dead_letter.c.id)
         .limit(limit)
     )
-    return [Letter(*row) for row in (await session.execute(query)).all()]
+    return [Letter(*row) for row in (await connection.execute(query)).all()]
 
 
-async def count_waiting(session: AsyncSession) -> dict[str, int]:
+async def count_waiting(connection: AsyncConnection) -> dict[str, int]:
     """Return how many events of each stream are dead: not decided upon, or not yet handled again."""
     query = (
         select(dead_letter.c.stream, func.count().label("dead"))
         .where(dead_letter.c.state.in_(("waiting", "redriving")), dead_letter.c.reason != Reason.MALFORMED)
         .group_by(dead_letter.c.stream)
     )
-    return {row.stream: row.dead for row in await session.execute(query)}
+    return {row.stream: row.dead for row in await connection.execute(query)}
 
 
 async def edit(tx: Transaction, letter_id: int, body: str) -> bool:
@@ -187,11 +187,10 @@ async def begin_redrive(tx: Transaction, letter_ids: Sequence[int], *, per_secon
     if not letter_ids:
         return
     now = tx.now
-    await tx.session.execute(
+    await tx.connection.execute(
         update(dead_letter)
         .where(dead_letter.c.id == bindparam("letter"), dead_letter.c.state == "waiting")
-        .values(state="redriving", redrives=dead_letter.c.redrives + 1, due_at=bindparam("due"))
-        .execution_options(synchronize_session=False),
+        .values(state="redriving", redrives=dead_letter.c.redrives + 1, due_at=bindparam("due")),
         [
             {"letter": letter_id, "due": now + timedelta(seconds=index / per_second)}
             for index, letter_id in enumerate(letter_ids)
@@ -199,7 +198,7 @@ async def begin_redrive(tx: Transaction, letter_ids: Sequence[int], *, per_secon
     )
 
 
-async def waiting_ids(session: AsyncSession, stream: str | None) -> Sequence[int]:
+async def waiting_ids(connection: AsyncConnection, stream: str | None) -> Sequence[int]:
     """Return the letters that a redrive of all would take: waiting ones that hold an event."""
     query = (
         select(dead_letter.c.id)
@@ -208,14 +207,14 @@ async def waiting_ids(session: AsyncSession, stream: str | None) -> Sequence[int
     )
     if stream is not None:
         query = query.where(dead_letter.c.stream == stream)
-    return list((await session.execute(query)).scalars())
+    return list((await connection.execute(query)).scalars())
 
 
 async def drop(tx: Transaction, letter: Letter) -> bool:
     """Decide that a letter has no effect; also ends a redrive that has not begun. False when it is over."""
     if not await _change(tx, letter.id, ("waiting", "redriving"), state="dropped", due_at=tx.now):
         return False
-    await tx.session.execute(
+    await tx.connection.execute(
         update(inbox)
         .where(inbox.c.stream == letter.stream, inbox.c.event_id == letter.key, inbox.c.status == "dead")
         .values(status="dropped")
@@ -224,9 +223,9 @@ async def drop(tx: Transaction, letter: Letter) -> bool:
 
 
 async def _change(tx: Transaction, letter_id: int, states: Sequence[LetterState], **values: Any) -> bool:
-    changed = await tx.session.execute(
+    changed = await tx.connection.execute(
         update(dead_letter)
         .where(dead_letter.c.id == letter_id, dead_letter.c.state.in_(states))
         .values(**values)
     )
-    return bool(changed.rowcount)  # type: ignore[attr-defined]
+    return bool(changed.rowcount)

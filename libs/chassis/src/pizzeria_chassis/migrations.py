@@ -39,6 +39,8 @@ async def migrate(database: Database, package: str) -> None:
     async with database.connect(database.engines.writer) as connection, connection.begin():
         if database.engines.flavour == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        else:
+            await connection.execute(text("SELECT 1"))  # the first statement takes the writer's lock
         await connection.run_sync(_upgrade, package)
 
 

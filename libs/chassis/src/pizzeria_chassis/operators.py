@@ -67,15 +67,15 @@ class Operators:
         after: int,
         limit: int,
     ) -> Sequence[Letter]:
-        async with self._database.read() as session:
+        async with self._database.read() as connection:
             return await letters.letters(
-                session, stream=stream, state=state, reason=reason, after=after, limit=limit
+                connection, stream=stream, state=state, reason=reason, after=after, limit=limit
             )
 
     async def letter(self, letter_id: int) -> Letter:
         """Raises NoSuchLetter."""
-        async with self._database.read() as session:
-            found = await letters.find(session, letter_id)
+        async with self._database.read() as connection:
+            found = await letters.find(connection, letter_id)
         if found is None:
             raise NoSuchLetter(f"There is no dead letter {letter_id}; it may be too long ago.")
         return found
@@ -132,7 +132,7 @@ class Operators:
         """Have all waiting letters handled again, in the order of their deaths; returns how many."""
 
         async def work(tx: Transaction) -> int:
-            waiting = await letters.waiting_ids(tx.session, stream)
+            waiting = await letters.waiting_ids(tx.connection, stream)
             await letters.begin_redrive(tx, waiting, per_second=per_second)
             if waiting:
                 detail = f"{len(waiting)} letters, {per_second:g} per second"
@@ -170,8 +170,8 @@ class Operators:
         query = select(*(operator_log.c[name] for name in Deed._fields)).order_by(operator_log.c.id.desc())
         if before is not None:
             query = query.where(operator_log.c.id < before)
-        async with self._database.read() as session:
-            return [Deed(*row) for row in (await session.execute(query.limit(limit))).all()]
+        async with self._database.read() as connection:
+            return [Deed(*row) for row in (await connection.execute(query.limit(limit))).all()]
 
 
 def _decided(letter: Letter) -> LetterDecided:
@@ -184,4 +184,4 @@ async def _log(tx: Transaction, who: str, action: str, letter: Letter, detail: s
 
 async def _note(tx: Transaction, who: str, action: str, target: str, detail: str) -> None:
     row = {"at": tx.now, "who": who, "action": action, "target": target[:300], "detail": detail[:500]}
-    await tx.session.execute(insert(operator_log).values(row))
+    await tx.connection.execute(insert(operator_log).values(row))

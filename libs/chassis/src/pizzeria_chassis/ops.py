@@ -129,9 +129,9 @@ class Watch:
 
     async def lag(self) -> Lag:
         """Ask the database, Redis and the owners of all streams; what does not answer is null."""
-        async with self._database.read() as session:
-            outbox = await outbox_state(session)
-            inbox = await inbox_states(session)
+        async with self._database.read() as connection:
+            outbox = await outbox_state(connection)
+            inbox = await inbox_states(connection)
         lags = await asyncio.gather(
             *(self._lag_of(consumer, **inbox.get(consumer.stream, {})) for consumer in self._consumers)
         )

@@ -33,6 +33,17 @@ STANDBY_SECONDS: Final = 0.5
 CHECK_SECONDS: Final = 1.0
 TRIM_SECONDS: Final = 30.0
 FLUSH_SECONDS: Final = 2.0
+_LAST_PLACE: Final = select(func.max(outbox.c.position))
+_PLACE: Final = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("row"), outbox.c.position.is_(None))
+    .values(position=bindparam("place"))
+)
+_SENT: Final = (
+    update(outbox)
+    .where(outbox.c.position <= bindparam("last"), outbox.c.sent_at.is_(None))
+    .values(sent_at=bindparam("now"))
+)
 REFILL: Final = 1000
 """How many events an empty stream gets back; what is older, consumers take from the feed."""
 
@@ -132,8 +143,8 @@ class Relay:
 
     async def _work(self) -> bool:
         if self._unfinished:
-            async with self._database.read() as session:
-                self._note_waiting(await count_unsent(session))
+            async with self._database.read() as connection:
+                self._note_waiting(await count_unsent(connection))
         if time.monotonic() >= self._next_check:
             await self._lead.confirm()
             await self._refill()
@@ -165,34 +176,26 @@ class Relay:
 
     async def _next_rows(self) -> Sequence[Row]:
         """The next rows to send, with their positions."""
-        async with self._database.read() as session:
+        async with self._database.read() as connection:
             if self._unfinished:
-                if rows := await placed_unsent(session, limit=BATCH):
+                if rows := await placed_unsent(connection, limit=BATCH):
                     return rows
                 self._unfinished = False
-            rows = await unplaced(session, limit=BATCH)
+            rows = await unplaced(connection, limit=BATCH)
         self._note_waiting(len(rows))
         return await self._give_positions(rows) if rows else rows
 
     async def _give_positions(self, rows: Sequence[Row]) -> Sequence[Row]:
         async with self._lead.begin() as connection:
-            last = (await connection.execute(select(func.max(outbox.c.position)))).scalar() or 0
+            last = (await connection.execute(_LAST_PLACE)).scalar() or 0
             placed = [row._replace(position=place) for place, row in enumerate(rows, start=last + 1)]
-            await connection.execute(
-                update(outbox)
-                .where(outbox.c.id == bindparam("row"), outbox.c.position.is_(None))
-                .values(position=bindparam("place")),
-                [{"row": row.id, "place": row.position} for row in placed],
-            )
+            places = [{"row": row.id, "place": row.position} for row in placed]
+            await connection.execute(_PLACE, places)
         return placed
 
     async def _mark_sent(self, last: Row) -> None:
         async with self._lead.begin() as connection:
-            await connection.execute(
-                update(outbox)
-                .where(outbox.c.position <= last.position, outbox.c.sent_at.is_(None))
-                .values(sent_at=self._database.clock.now())
-            )
+            await connection.execute(_SENT, {"last": last.position, "now": self._database.clock.now()})
 
     async def _publish(self, events: Sequence[tuple[str, RawEvent]]) -> None:
         batches: dict[str, list[CloudEvent[Any]]] = {}
@@ -206,8 +209,8 @@ class Relay:
 
     async def _learn_ends(self) -> None:
         """Find out what each stream should end with, as the database tells it."""
-        async with self._database.read() as session:
-            sent = await history(session, newest=REFILL, sent=True)
+        async with self._database.read() as connection:
+            sent = await history(connection, newest=REFILL, sent=True)
         for row in sent:
             stream, event = stamped(row)
             name = stream_names(stream, self._partitions)[partition_of(event.subject, self._partitions)]
@@ -219,8 +222,8 @@ class Relay:
             held = await end.held()
             if held >= end.expected:
                 continue
-            async with self._database.read() as session:
-                rows = await history(session, newest=REFILL, after=held, upto=end.expected, sent=True)
+            async with self._database.read() as connection:
+                rows = await history(connection, newest=REFILL, after=held, upto=end.expected, sent=True)
             lost = [
                 event
                 for stream, event in map(stamped, rows)

@@ -38,9 +38,9 @@ def positions_router(database: Database) -> APIRouter:
     @router.get("/positions")
     async def positions(_: Annotated[Principal, Depends(require("service", "manager"))]) -> Positions:
         """What is sent, and what is consumed of whom. At rest all are equal."""
-        async with database.read() as session:
-            outbox = await outbox_state(session)
-            inbox = await inbox_states(session)
+        async with database.read() as connection:
+            outbox = await outbox_state(connection)
+            inbox = await inbox_states(connection)
         return Positions.model_validate({"outbox": outbox._asdict(), "inbox": inbox})
 
     return router

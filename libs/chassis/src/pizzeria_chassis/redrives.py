@@ -72,8 +72,8 @@ class Redrives:
         if self._monotonic() < self._look_at:
             return
         self._look_at = self._monotonic() + LOOK_SECONDS
-        async with self._database.read() as session:
-            found = await due(session, self._stream, now=self._database.clock.now(), limit=AT_ONCE)
+        async with self._database.read() as connection:
+            found = await due(connection, self._stream, now=self._database.clock.now(), limit=AT_ONCE)
         # Tasks begin in the order of their creation, so each lane gets its events in this order.
         for letter in found:
             if letter.key in self._bodies or len(self._tasks) >= AT_ONCE:

@@ -1,7 +1,8 @@
 """aiosqlite with one trip to its thread per statement.
 
 Through SQLAlchemy, aiosqlite goes to its thread four times for a query: to make a cursor, to execute, to
-fetch, to close. Each trip costs two context switches, more than most of our statements take.
+fetch, to close; and once more for BEGIN, which here goes along with the first statement. Each trip costs two
+context switches, more than most of our statements take.
 """
 
 import sqlite3
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
+from sqlalchemy import Connection
 
-__all__ = ["connect"]
+__all__ = ["connect", "driver_of"]
 
 
 async def connect(file: Path, *, timeout: float) -> aiosqlite.Connection:
@@ -27,15 +29,31 @@ async def connect(file: Path, *, timeout: float) -> aiosqlite.Connection:
     return await connection
 
 
+def driver_of(connection: Connection) -> "_Connection":
+    """What `connect` has opened, under a connection of SQLAlchemy."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, _Connection)  # noqa: S101 - whoever calls this has opened it
+    return driver
+
+
 class _Connection(aiosqlite.Connection):
+    begin_first = ""
+    """The BEGIN of a transaction that has had no statement yet."""
+
     async def cursor(self) -> "_Cursor":  # type: ignore[override]
         return _Cursor(self)
 
     async def in_thread(self, work: Callable[..., None], *arguments: Any) -> None:
         await self._execute(work, *arguments)  # type: ignore[no-untyped-call]
 
+    async def commit(self) -> None:
+        self.begin_first = ""
+        if self._conn.in_transaction:
+            await super().commit()
+
     async def rollback(self) -> None:
         # The pool rolls back whatever comes home, also what has just committed.
+        self.begin_first = ""
         if self._conn.in_transaction:
             await super().rollback()
 
@@ -59,6 +77,9 @@ class _Cursor:
     def _run(self, verb: str, sql: str, parameters: Sequence[Any]) -> None:
         cursor = self._connection._conn.cursor()
         try:
+            if begin := self._connection.begin_first:
+                cursor.execute(begin)
+                self._connection.begin_first = ""
             getattr(cursor, verb)(sql, parameters)
             self.description = cursor.description
             if self.description is not None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pizzeria_contracts.events import Payload, type_of
 from pizzeria_contracts.streams import stream_of
 from rediscore.clock import Clock
 from rediscore.streams.event import CloudEvent
-from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pizzeria_chassis.ids import new_id
 from pizzeria_chassis.tables import outbox
@@ -20,14 +20,20 @@ __all__ = ["Transaction"]
 PayloadT = TypeVar("PayloadT", bound=Payload)
 Hook = Callable[[], Awaitable[object]]
 
+# Built once: building a statement costs more than running it.
+_ADD: Final = insert(outbox)
+_LAST_SEQUENCE: Final = select(func.max(outbox.c.sequence)).where(
+    outbox.c.stream == bindparam("of_stream"), outbox.c.subject == bindparam("of_subject")
+)
+
 
 class Transaction:
-    """What work inside ``Database.transact`` gets: a session, and a way to append events to the outbox."""
+    """What work inside ``Database.transact`` gets: a connection, and a way to append events to the outbox."""
 
     def __init__(
-        self, session: AsyncSession, *, source: str, clock: Clock, cause: CloudEvent[Any] | None = None
+        self, connection: AsyncConnection, *, source: str, clock: Clock, cause: CloudEvent[Any] | None = None
     ) -> None:
-        self.session = session
+        self.connection = connection
         self.cause = cause
         self._source = source
         self._clock = clock
@@ -85,7 +91,7 @@ class Transaction:
     async def write_outbox(self) -> None:
         """Write the appended events; ``Database.transact`` calls it last."""
         if self._rows:
-            await self.session.execute(insert(outbox), self._rows)
+            await self.connection.execute(_ADD, self._rows)
 
     @property
     def has_events(self) -> bool:
@@ -100,9 +106,9 @@ class Transaction:
         # refuses the second, and transact runs it again.
         key = (stream, subject)
         if key not in self._sequences:
-            query = select(func.max(outbox.c.sequence)).where(
-                outbox.c.stream == stream, outbox.c.subject == subject
+            found = await self.connection.execute(
+                _LAST_SEQUENCE, {"of_stream": stream, "of_subject": subject}
             )
-            self._sequences[key] = (await self.session.execute(query)).scalar() or 0
+            self._sequences[key] = found.scalar() or 0
         self._sequences[key] += 1
         return self._sequences[key]

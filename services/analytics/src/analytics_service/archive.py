@@ -8,7 +8,7 @@ from typing import Any, Final
 from pizzeria_chassis.transaction import Transaction
 from rediscore.streams import RawEvent
 from sqlalchemy import Row, delete, func, insert, select, text, tuple_
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from analytics_service.tables import archive, snapshots
 
@@ -27,8 +27,8 @@ class Archived:
 
 async def in_turn(tx: Transaction) -> None:
     """From here to the end of the transaction nobody else writes the archive. One statement."""
-    if tx.session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
-        await tx.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ARCHIVE_LOCK})
+    if tx.connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+        await tx.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ARCHIVE_LOCK})
 
 
 async def append(tx: Transaction, stream: str, events: Sequence[RawEvent]) -> None:
@@ -42,12 +42,12 @@ async def append(tx: Transaction, stream: str, events: Sequence[RawEvent]) -> No
     """
     await in_turn(tx)
     by_id = {event.id: event for event in events}
-    there = await tx.session.execute(select(archive.c.event_id).where(archive.c.event_id.in_(by_id)))
+    there = await tx.connection.execute(select(archive.c.event_id).where(archive.c.event_id.in_(by_id)))
     for event_id in there.scalars():
         del by_id[event_id]
     if not by_id:
         return
-    newest = await head(tx.session)
+    newest = await head(tx.connection)
     rows = [
         {
             "seq": seq,
@@ -61,24 +61,24 @@ async def append(tx: Transaction, stream: str, events: Sequence[RawEvent]) -> No
         }
         for seq, event in enumerate(by_id.values(), newest + 1)
     ]
-    await tx.session.execute(insert(archive), rows)
+    await tx.connection.execute(insert(archive), rows)
     earliest = min(event.time for event in by_id.values())
-    await tx.session.execute(delete(snapshots).where(snapshots.c.until >= earliest))
+    await tx.connection.execute(delete(snapshots).where(snapshots.c.until >= earliest))
 
 
-async def head(session: AsyncSession) -> int:
+async def head(connection: AsyncConnection) -> int:
     """`seq` of the newest event, 0 when there is none. One statement."""
-    return (await session.execute(select(func.max(archive.c.seq)))).scalar_one() or 0
+    return (await connection.execute(select(func.max(archive.c.seq)))).scalar_one() or 0
 
 
-async def since(session: AsyncSession, seq: int, *, limit: int) -> list[Archived]:
+async def since(connection: AsyncConnection, seq: int, *, limit: int) -> list[Archived]:
     """The events from `seq` on, itself included, oldest first. One statement."""
     query = select(archive).where(archive.c.seq >= seq).order_by(archive.c.seq).limit(limit)
-    return [_archived(row) for row in await session.execute(query)]
+    return [_archived(row) for row in await connection.execute(query)]
 
 
 async def known(
-    session: AsyncSession, subjects: Iterable[str], *, upto: int, types: Collection[str]
+    connection: AsyncConnection, subjects: Iterable[str], *, upto: int, types: Collection[str]
 ) -> dict[str, list[RawEvent]]:
     """The events of these types about these subjects up to `seq`, by subject. One statement per 500."""
     found: dict[str, list[RawEvent]] = {}
@@ -87,13 +87,13 @@ async def known(
         query = select(archive).where(
             archive.c.subject.in_(some), archive.c.seq <= upto, archive.c.type.in_(types)
         )
-        for row in await session.execute(query):
+        for row in await connection.execute(query):
             found.setdefault(row.subject, []).append(_archived(row).event)
     return found
 
 
 async def by_subject(
-    session: AsyncSession, *, upto: int, types: Collection[str], page: int = 1000
+    connection: AsyncConnection, *, upto: int, types: Collection[str], page: int = 1000
 ) -> AsyncIterator[tuple[str, list[RawEvent]]]:
     """Every subject and all its events of these types up to `seq`. One statement per `page` events."""
     subject, events = "", list[RawEvent]()
@@ -109,7 +109,7 @@ async def by_subject(
             .order_by(archive.c.subject, archive.c.seq)
             .limit(page)
         )
-        rows = (await session.execute(query)).all()
+        rows = (await connection.execute(query)).all()
         for row in rows:
             if row.subject != subject:
                 if events:
@@ -123,26 +123,26 @@ async def by_subject(
         yield subject, events
 
 
-async def positions(session: AsyncSession, stream: str, *, upto: int) -> int:
+async def positions(connection: AsyncConnection, stream: str, *, upto: int) -> int:
     """How many different positions of a stream are archived, up to one. One statement."""
     query = select(func.count(archive.c.position.distinct())).where(
         archive.c.stream == stream, archive.c.position.between(1, upto)
     )
-    return (await session.execute(query)).scalar_one()
+    return (await connection.execute(query)).scalar_one()
 
 
-async def ids_at(session: AsyncSession, stream: str, *, after: int, upto: int) -> dict[int, str]:
+async def ids_at(connection: AsyncConnection, stream: str, *, after: int, upto: int) -> dict[int, str]:
     """Ids of archived events by their positions. One statement."""
     query = select(archive.c.position, archive.c.event_id).where(
         archive.c.stream == stream, archive.c.position > after, archive.c.position <= upto
     )
-    return {row.position: row.event_id for row in await session.execute(query)}
+    return {row.position: row.event_id for row in await connection.execute(query)}
 
 
-async def about(session: AsyncSession, subject: str) -> list[Archived]:
+async def about(connection: AsyncConnection, subject: str) -> list[Archived]:
     """All events about one subject, in the order of their times. One statement."""
     query = select(archive).where(archive.c.subject == subject).order_by(archive.c.time, archive.c.seq)
-    return [_archived(row) for row in await session.execute(query)]
+    return [_archived(row) for row in await connection.execute(query)]
 
 
 def _archived(row: Row[Any]) -> Archived:

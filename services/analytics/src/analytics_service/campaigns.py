@@ -60,8 +60,8 @@ class Campaigns:
     async def of_key(self, wish: Wish, key: str) -> Campaign | None:
         """The campaign that was begun with this key. One statement. Raises: KeyReused."""
         query = select(campaigns).where(campaigns.c.idempotency_key == key)
-        async with self._database.read() as session:
-            row = (await session.execute(query)).one_or_none()
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
         if row is not None and row.fingerprint != wish.fingerprint:
             raise KeyReused
         return _campaign(row) if row else None
@@ -88,12 +88,12 @@ class Campaigns:
                 "idempotency_key": key,
                 "fingerprint": wish.fingerprint,
             }
-            statement = _insert_new(tx.session.get_bind().dialect.name).values(values)
-            if (await tx.session.execute(statement.returning(campaigns.c.id))).first() is None:
+            statement = _insert_new(tx.connection.dialect.name).values(values)
+            if (await tx.connection.execute(statement.returning(campaigns.c.id))).first() is None:
                 return False
             for rows in _parts(members):
                 of = [{"campaign_id": campaign.id, "customer_id": member} for member in rows]
-                await tx.session.execute(insert(campaign_members), of)
+                await tx.connection.execute(insert(campaign_members), of)
             return True
 
         if await self._database.transact(work):
@@ -104,9 +104,9 @@ class Campaigns:
 
     async def find(self, campaign_id: str) -> Campaign | None:
         """One statement."""
-        async with self._database.read() as session:
+        async with self._database.read() as connection:
             row = (
-                await session.execute(select(campaigns).where(campaigns.c.id == campaign_id))
+                await connection.execute(select(campaigns).where(campaigns.c.id == campaign_id))
             ).one_or_none()
         return _campaign(row) if row else None
 
@@ -115,8 +115,8 @@ class Campaigns:
         query = select(campaigns).order_by(campaigns.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(campaigns.c.id < before)
-        async with self._database.read() as session:
-            return [_campaign(row) for row in await session.execute(query)]
+        async with self._database.read() as connection:
+            return [_campaign(row) for row in await connection.execute(query)]
 
     async def audience(
         self, campaign: Campaign, limit: int, after: str | None
@@ -137,8 +137,8 @@ class Campaigns:
         if left.total_seconds() <= 0 or not campaign.audience_size:
             return
         query = select(campaign_members.c.customer_id).where(campaign_members.c.campaign_id == campaign.id)
-        async with self._database.read() as session:
-            members = list((await session.execute(query)).scalars())
+        async with self._database.read() as connection:
+            members = list((await connection.execute(query)).scalars())
         segments = self._projections.segments
         building = segments[f"restore:{new_id()}"]
         await building.add(*members, ttl=left)
@@ -150,7 +150,7 @@ class Campaigns:
 
         async def work(tx: Transaction) -> None:
             ended = select(campaigns.c.id).where(campaigns.c.expires_at <= tx.now)
-            await tx.session.execute(
+            await tx.connection.execute(
                 delete(campaign_members).where(campaign_members.c.campaign_id.in_(ended))
             )
 

@@ -84,8 +84,8 @@ class Checker:
         async with self._one_at_a_time:
             checkpoint, found = await self._check_projections()
             streams = {stream: await self._check_stream(stream, feed) for stream, feed in self._feeds.items()}
-            async with self._database.read() as session:
-                head = await archive.head(session)
+            async with self._database.read() as connection:
+                head = await archive.head(connection)
             return Report(checkpoint, head, found, streams)
 
     async def _check_projections(self) -> tuple[int, Differences | None]:
@@ -105,8 +105,8 @@ class Checker:
 
     async def _check_stream(self, stream: str, feed: FeedClient) -> StreamCheck:
         head = await feed.head()
-        async with self._database.read() as session:
-            archived = await archive.positions(session, stream, upto=head)
+        async with self._database.read() as connection:
+            archived = await archive.positions(connection, stream, upto=head)
         missing = [] if archived == head else await self._missing(stream, head)
         strangers: list[int] = []
         after = max(head - COMPARED, 0)
@@ -115,8 +115,8 @@ class Checker:
             if not page:
                 break
             told = {event.position: event.id for event in page if event.position is not None}
-            async with self._database.read() as session:
-                kept = await archive.ids_at(session, stream, after=after, upto=max(told))
+            async with self._database.read() as connection:
+                kept = await archive.ids_at(connection, stream, after=after, upto=max(told))
             strangers += [at for at, event_id in told.items() if kept.get(at, event_id) != event_id]
             after = max(told)
         return StreamCheck(head, archived, tuple(missing), tuple(strangers[:_EXAMPLES]))
@@ -126,8 +126,8 @@ class Checker:
         found: list[int] = []
         for after in range(0, head, MAX_PAGE):
             upto = min(after + MAX_PAGE, head)
-            async with self._database.read() as session:
-                kept = await archive.ids_at(session, stream, after=after, upto=upto)
+            async with self._database.read() as connection:
+                kept = await archive.ids_at(connection, stream, after=after, upto=upto)
             found += [at for at in range(after + 1, upto + 1) if at not in kept]
             if len(found) >= _EXAMPLES:
                 break

@@ -97,8 +97,8 @@ def operations_router(
     rebuilds = Rebuilds(database, projections.layout)
 
     async def head() -> int:
-        async with database.read() as session:
-            return await archive.head(session)
+        async with database.read() as connection:
+            return await archive.head(connection)
 
     async def state_of(rebuild: Rebuild) -> RebuildState:
         return _state(rebuild, await projections.control(), await head())

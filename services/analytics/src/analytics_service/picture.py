@@ -80,8 +80,8 @@ async def read_picture(projections: Projections, generation: str, today: date) -
 async def fold_from_nothing(database: Database, upto: int) -> Tally:
     """The sum over all orders in the archive up to `seq`. One statement per 1000 events."""
     tally = Tally()
-    async with database.read() as session:
-        async for _, events in archive.by_subject(session, upto=upto, types=READ_TYPES):
+    async with database.read() as connection:
+        async for _, events in archive.by_subject(connection, upto=upto, types=READ_TYPES):
             tally.update(contribution(events))
     return tally
 

@@ -89,8 +89,8 @@ class Projector:
     async def _advance(self, generation: Generation, upto: int | None = None) -> _Step:
         """Count one batch into a generation, of events up to `upto`."""
         start = generation.checkpoint
-        async with self._database.read() as session:
-            rows = await archive.since(session, start.seq, limit=BATCH + 1)
+        async with self._database.read() as connection:
+            rows = await archive.since(connection, start.seq, limit=BATCH + 1)
             if start.seq > 0:
                 # The row of the checkpoint itself comes along, as the proof that it is this archive's.
                 if not rows or (rows[0].seq, rows[0].event.id) != (start.seq, start.event_id):
@@ -107,7 +107,7 @@ class Projector:
             for row in rows:
                 if row.event.type in READ_TYPES:
                     news.setdefault(row.event.subject, []).append(row.event)
-            before = await archive.known(session, news, upto=start.seq, types=READ_TYPES)
+            before = await archive.known(connection, news, upto=start.seq, types=READ_TYPES)
         end = Checkpoint(rows[-1].seq, rows[-1].event.id)
         if not await self._apply(generation, end, before, news):
             return _Step(generation, True)

@@ -46,29 +46,29 @@ class Rebuilds:
                 "requested_at": tx.now,
                 "differences": "{}",
             }
-            await tx.session.execute(_insert_first(tx.session.get_bind().dialect.name).values(values))
-            return _rebuild((await tx.session.execute(self._open)).one())
+            await tx.connection.execute(_insert_first(tx.connection.dialect.name).values(values))
+            return _rebuild((await tx.connection.execute(self._open)).one())
 
         return await self._database.transact(work)
 
     async def open(self) -> Rebuild | None:
         """What is under way. One statement."""
-        async with self._database.read() as session:
-            row = (await session.execute(self._open)).one_or_none()
+        async with self._database.read() as connection:
+            row = (await connection.execute(self._open)).one_or_none()
         return _rebuild(row) if row else None
 
     async def find(self, rebuild_id: str) -> Rebuild | None:
         """One statement."""
         query = select(rebuilds).where(rebuilds.c.id == rebuild_id)
-        async with self._database.read() as session:
-            row = (await session.execute(query)).one_or_none()
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
         return _rebuild(row) if row else None
 
     async def latest(self, limit: int) -> Sequence[Rebuild]:
         """Newest first. One statement."""
         query = select(rebuilds).order_by(rebuilds.c.requested_at.desc(), rebuilds.c.id.desc()).limit(limit)
-        async with self._database.read() as session:
-            return [_rebuild(row) for row in await session.execute(query)]
+        async with self._database.read() as connection:
+            return [_rebuild(row) for row in await connection.execute(query)]
 
     async def note(self, rebuild_id: str, compared: bool | None, differences: Differences) -> None:
         """Write down what a comparison found, before it is acted upon. One transaction."""
@@ -81,7 +81,7 @@ class Rebuilds:
     async def _update(self, rebuild_id: str, **values: Any) -> None:
         async def work(tx: Transaction) -> None:
             unfinished = (rebuilds.c.id == rebuild_id) & rebuilds.c.finished_at.is_(None)
-            await tx.session.execute(update(rebuilds).where(unfinished).values(values))
+            await tx.connection.execute(update(rebuilds).where(unfinished).values(values))
 
         await self._database.transact(work)
 

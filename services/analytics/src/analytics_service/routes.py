@@ -136,8 +136,8 @@ def manager_router(
     @router.get("/journeys/{order_id}", responses=problems(_404="Nothing is known of this order."))
     async def journey(order_id: Annotated[str, Path(max_length=100, pattern=PRINTABLE)]) -> Journey:
         """Every event of one order so far."""
-        async with database.read() as session:
-            events = await archive.about(session, order_id)
+        async with database.read() as connection:
+            events = await archive.about(connection, order_id)
         if not events:
             raise not_found("Nothing is known of this order.")
         return answers.journey(order_id, events)

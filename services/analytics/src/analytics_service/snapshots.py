@@ -9,7 +9,7 @@ from pizzeria_chassis.transaction import Transaction
 from rediscore.streams import RawEvent
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from analytics_service.archive import in_turn
 from analytics_service.as_of import FOLDED_TYPES, SNAPSHOT_LAYOUT, Standing
@@ -49,10 +49,10 @@ class Snapshots:
 
         Raises: TooFarFromASnapshot.
         """
-        async with self._database.read() as session:
-            at, standing = await _newest(session, moment)
+        async with self._database.read() as connection:
+            at, standing = await _newest(connection, moment)
             folded = 0
-            async for event in _between(session, at, moment):
+            async for event in _between(connection, at, moment):
                 standing.add(event)
                 folded += 1
                 if folded > self._most:
@@ -62,13 +62,13 @@ class Snapshots:
     async def step(self) -> bool:
         """Make the next snapshot; True when there may be one more to make."""
         now = self._database.clock.now()
-        async with self._database.read() as session:
-            head = (await session.execute(select(func.max(archive.c.seq)))).scalar_one() or 0
-            at, standing = await _newest(session, now)
-            until = await _nth_after(session, at, self._every)
+        async with self._database.read() as connection:
+            head = (await connection.execute(select(func.max(archive.c.seq)))).scalar_one() or 0
+            at, standing = await _newest(connection, now)
+            until = await _nth_after(connection, at, self._every)
             if until is None or until > now - SETTLED:
                 return False
-            async for event in _between(session, at, until, upto=head):
+            async for event in _between(connection, at, until, upto=head):
                 standing.add(event)
         standing.forget_ended(until)
         return await self._write(until, standing, head)
@@ -77,35 +77,37 @@ class Snapshots:
         async def work(tx: Transaction) -> bool:
             await in_turn(tx)  # nobody archives anything until this is committed
             later = select(archive.c.seq).where(archive.c.seq > head, archive.c.time <= until).limit(1)
-            if (await tx.session.execute(later)).first() is None:
+            if (await tx.connection.execute(later)).first() is None:
                 values = {"layout": SNAPSHOT_LAYOUT, "until": until, "body": standing.to_json()}
-                dialect = tx.session.get_bind().dialect.name
-                await tx.session.execute(_insert(dialect).on_conflict_do_nothing().values(values))
+                dialect = tx.connection.dialect.name
+                await tx.connection.execute(_insert(dialect).on_conflict_do_nothing().values(values))
             return True
 
         return await self._database.transact(work)
 
 
-async def _newest(session: AsyncSession, moment: datetime) -> tuple[datetime, Standing]:
+async def _newest(connection: AsyncConnection, moment: datetime) -> tuple[datetime, Standing]:
     query = (
         select(snapshots)
         .where(snapshots.c.layout == SNAPSHOT_LAYOUT, snapshots.c.until <= moment)
         .order_by(snapshots.c.until.desc())
         .limit(1)
     )
-    row = (await session.execute(query)).one_or_none()
+    row = (await connection.execute(query)).one_or_none()
     return (row.until, Standing.from_json(row.body)) if row else (BEGINNING, Standing())
 
 
-async def _nth_after(session: AsyncSession, after: datetime, number: int) -> datetime | None:
+async def _nth_after(connection: AsyncConnection, after: datetime, number: int) -> datetime | None:
     """The time of that event after a moment, None when there are fewer. Reads an index only."""
     query = select(archive.c.time).where(archive.c.time > after).order_by(archive.c.time, archive.c.seq)
-    found: datetime | None = (await session.execute(query.offset(number - 1).limit(1))).scalar_one_or_none()
+    found: datetime | None = (
+        await connection.execute(query.offset(number - 1).limit(1))
+    ).scalar_one_or_none()
     return found
 
 
 async def _between(
-    session: AsyncSession, after: datetime, until: datetime, *, upto: int | None = None
+    connection: AsyncConnection, after: datetime, until: datetime, *, upto: int | None = None
 ) -> AsyncIterator[RawEvent]:
     """The events after one moment until another, that included, in the order of their times."""
     place = tuple_(archive.c.time, archive.c.seq)
@@ -118,7 +120,7 @@ async def _between(
         )
         if upto is not None:
             query = query.where(archive.c.seq <= upto)
-        rows = (await session.execute(query.order_by(archive.c.time, archive.c.seq).limit(_PAGE))).all()
+        rows = (await connection.execute(query.order_by(archive.c.time, archive.c.seq).limit(_PAGE))).all()
         for row in rows:
             yield RawEvent.model_validate_json(row.envelope)
         if len(rows) < _PAGE:

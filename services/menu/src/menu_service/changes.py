@@ -64,14 +64,14 @@ async def record(
 ) -> Pizza:
     """Save ``after`` as the next version and append the event that tells what has become of ``before``."""
     after = replace(after, version=(before.version if before else 0) + 1)
-    await pizzas.save(tx.session, after, new=before is None)
+    await pizzas.save(tx.connection, after, new=before is None)
     await tx.append(_event(before, after, reason), subject=after.id)
     return after
 
 
 async def _open(tx: Transaction, pizza_id: str) -> Pizza | None:
-    await pizzas.lock_menu(tx.session)
-    return await pizzas.load(tx.session, pizza_id)
+    await pizzas.lock_menu(tx.connection)
+    return await pizzas.load(tx.connection, pizza_id)
 
 
 async def _open_present(tx: Transaction, pizza_id: str, expected: Precondition) -> Pizza:
@@ -83,7 +83,7 @@ async def _open_present(tx: Transaction, pizza_id: str, expected: Precondition) 
 
 
 async def _edit(tx: Transaction, before: Pizza | None, after: Pizza) -> Pizza:
-    known = set((await tx.session.execute(select(toppings.c.id))).scalars())
+    known = set((await tx.connection.execute(select(toppings.c.id))).scalars())
     unknown = [index for index, topping in enumerate(after.toppings) if topping not in known]
     if unknown:
         raise Problem(
@@ -93,7 +93,7 @@ async def _edit(tx: Transaction, before: Pizza | None, after: Pizza) -> Pizza:
             "Some toppings are not on the menu; see errors.",
             errors=[{"pointer": f"/toppings/{index}", "detail": "is no known topping"} for index in unknown],
         )
-    after = replace(after, short_of=await pizzas.low_among(tx.session, after.ingredients))
+    after = replace(after, short_of=await pizzas.low_among(tx.connection, after.ingredients))
     if before == after:
         return after
     return await record(tx, before, after, reason="staff")

@@ -9,7 +9,7 @@ from pizzeria_contracts.menu import MenuItem
 from pizzeria_contracts.money import Money
 from pizzeria_contracts.payloads import Size
 from sqlalchemy import RowMapping, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from menu_service.tables import menu, pizzas, stock
 
@@ -61,48 +61,48 @@ class Pizza:
         )
 
 
-async def lock_menu(session: AsyncSession) -> int:
+async def lock_menu(connection: AsyncConnection) -> int:
     """Wait until no other change of the menu is under way; returns the revision that this change makes.
 
     First statement of every transaction that changes the menu. One statement.
     """
-    changed = await session.execute(
+    changed = await connection.execute(
         update(menu).values(revision=menu.c.revision + 1).returning(menu.c.revision)
     )
     number: int = changed.scalar_one()
     return number
 
 
-async def revision(session: AsyncSession) -> int:
+async def revision(connection: AsyncConnection) -> int:
     """The number of the last change; 0 before the first. One statement."""
-    number: int = (await session.execute(select(menu.c.revision))).scalar_one()
+    number: int = (await connection.execute(select(menu.c.revision))).scalar_one()
     return number
 
 
-async def load(session: AsyncSession, pizza_id: str) -> Pizza | None:
+async def load(connection: AsyncConnection, pizza_id: str) -> Pizza | None:
     """The pizza, a removed one too. One statement."""
-    row = (await session.execute(select(pizzas).where(pizzas.c.id == pizza_id))).mappings().one_or_none()
+    row = (await connection.execute(select(pizzas).where(pizzas.c.id == pizza_id))).mappings().one_or_none()
     return _pizza(row) if row is not None else None
 
 
-async def load_all(session: AsyncSession) -> list[Pizza]:
+async def load_all(connection: AsyncConnection) -> list[Pizza]:
     """Every pizza that is not removed, by id. One statement."""
-    rows = await session.execute(select(pizzas).where(~pizzas.c.removed).order_by(pizzas.c.id))
+    rows = await connection.execute(select(pizzas).where(~pizzas.c.removed).order_by(pizzas.c.id))
     return [_pizza(row) for row in rows.mappings()]
 
 
-async def save(session: AsyncSession, pizza: Pizza, *, new: bool) -> None:
+async def save(connection: AsyncConnection, pizza: Pizza, *, new: bool) -> None:
     """Write the row. One statement."""
     values = _row(pizza)
     if new:
-        await session.execute(insert(pizzas).values(values))
+        await connection.execute(insert(pizzas).values(values))
     else:
-        await session.execute(update(pizzas).where(pizzas.c.id == pizza.id).values(values))
+        await connection.execute(update(pizzas).where(pizzas.c.id == pizza.id).values(values))
 
 
-async def low_among(session: AsyncSession, ingredients: tuple[str, ...]) -> tuple[str, ...]:
+async def low_among(connection: AsyncConnection, ingredients: tuple[str, ...]) -> tuple[str, ...]:
     """Which of these ingredients are low, in their order. One statement."""
-    rows = await session.execute(
+    rows = await connection.execute(
         select(stock.c.ingredient).where(stock.c.low, stock.c.ingredient.in_(ingredients))
     )
     low = set(rows.scalars())

@@ -10,7 +10,7 @@ from pizzeria_contracts.money import Money
 from pydantic import BaseModel
 from rediscore.cache import Cache
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from menu_service import pizzas
 from menu_service.pizzas import Item, Pizza
@@ -44,19 +44,19 @@ class Reader:
         return await self.cache.remember(MENU, self._read)
 
     async def _read(self) -> MenuAnswer:
-        async with self.database.read() as session:
-            return await _answer(session)
+        async with self.database.read() as connection:
+            return await _answer(connection)
 
     async def pizza(self, pizza_id: str) -> Pizza | None:
         """The pizza as it is at this moment, fit to be changed. One statement."""
-        async with self.database.read() as session:
-            found = await pizzas.load(session, pizza_id)
+        async with self.database.read() as connection:
+            found = await pizzas.load(connection, pizza_id)
         return found if found is not None and not found.removed else None
 
 
-async def _answer(session: AsyncSession) -> MenuAnswer:
-    items = [pizza.item() for pizza in await pizzas.load_all(session)]
-    prices = await session.execute(select(toppings).order_by(toppings.c.id))
+async def _answer(connection: AsyncConnection) -> MenuAnswer:
+    items = [pizza.item() for pizza in await pizzas.load_all(connection)]
+    prices = await connection.execute(select(toppings).order_by(toppings.c.id))
     return MenuAnswer(
         items=tuple(items),
         toppings=tuple(ToppingPrice(id=row.id, price=Money.of(row.price)) for row in prices),

@@ -69,9 +69,9 @@ async def seed(tx: Transaction) -> bool:
 
     Replicas that start together wait for each other at the menu's lock: one seeds.
     """
-    if await pizzas.revision(tx.session) > 0 or await pizzas.lock_menu(tx.session) > 1:
+    if await pizzas.revision(tx.connection) > 0 or await pizzas.lock_menu(tx.connection) > 1:
         return False
-    await tx.session.execute(insert(toppings), [{"id": each, "price": TOPPING_PRICE} for each in TOPPINGS])
+    await tx.connection.execute(insert(toppings), [{"id": each, "price": TOPPING_PRICE} for each in TOPPINGS])
     for first in PIZZAS:
         pizza = Pizza(
             first.id,

@@ -36,27 +36,27 @@ async def note(tx: Transaction, ingredient: str, sequence: int, *, low: bool) ->
     A pizza comes back when nothing else of it is low and staff offer it. `sequence` is that of the event
     among those about this ingredient; what is older than the newest known changes nothing.
     """
-    await pizzas.lock_menu(tx.session)
+    await pizzas.lock_menu(tx.connection)
     if not await _is_news(tx, ingredient, sequence, low=low):
         return
-    for before in await pizzas.load_all(tx.session):
+    for before in await pizzas.load_all(tx.connection):
         if ingredient not in before.ingredients:
             continue
-        after = replace(before, short_of=await pizzas.low_among(tx.session, before.ingredients))
+        after = replace(before, short_of=await pizzas.low_among(tx.connection, before.ingredients))
         if after.available != before.available:
             await record(tx, before, after, reason="stock")
         elif after != before:
             # Nobody who orders sees a difference: no version, no event.
-            await pizzas.save(tx.session, after, new=False)
+            await pizzas.save(tx.connection, after, new=False)
 
 
 async def _is_news(tx: Transaction, ingredient: str, sequence: int, *, low: bool) -> bool:
     # A dead letter may be redriven after a newer event of its ingredient: it says nothing any more.
     query = select(stock.c.sequence).where(stock.c.ingredient == ingredient)
-    known = (await tx.session.execute(query)).scalar_one_or_none()
+    known = (await tx.connection.execute(query)).scalar_one_or_none()
     values = {"ingredient": ingredient, "low": low, "sequence": sequence}
     if known is None:
-        await tx.session.execute(insert(stock).values(values))
+        await tx.connection.execute(insert(stock).values(values))
     elif sequence > known:
-        await tx.session.execute(update(stock).where(stock.c.ingredient == ingredient).values(values))
+        await tx.connection.execute(update(stock).where(stock.c.ingredient == ingredient).values(values))
     return known is None or sequence > known

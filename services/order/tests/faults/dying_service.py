@@ -84,9 +84,11 @@ class DeadlyOrders(SqlOrders):
 
 
 def _die_around_commit(tx: Transaction, what: str) -> None:
-    session = tx.session.sync_session
-    event.listen(session, "before_commit", lambda _: die_at(f"commit:{what}:before"))
-    event.listen(session, "after_commit", lambda _: die_at(f"commit:{what}:after"))
+    async def after() -> None:
+        die_at(f"commit:{what}:after")
+
+    event.listen(tx.connection.sync_connection, "commit", lambda _: die_at(f"commit:{what}:before"))
+    tx._hooks.insert(0, after)
 
 
 class DeadlyProvider:

@@ -88,8 +88,8 @@ class Upstream:
 
     async def head(self) -> int:
         """How many events are committed, sent or not."""
-        async with self.database.read() as session:
-            return (await outbox_state(session)).head
+        async with self.database.read() as connection:
+            return (await outbox_state(connection)).head
 
     def transport(self) -> httpx.AsyncBaseTransport:
         inner = httpx.ASGITransport(self.app)
@@ -148,18 +148,18 @@ class Replica:
         await self.connections.aclose()
 
     async def position(self) -> int:
-        async with self.database.read() as session:
-            return (await inbox_states(session)).get(KITCHEN, {}).get("position", 0)
+        async with self.database.read() as connection:
+            return (await inbox_states(connection)).get(KITCHEN, {}).get("position", 0)
 
     async def dead(self) -> int:
-        async with self.database.read() as session:
-            return (await inbox_states(session)).get(KITCHEN, {}).get("dead", 0)
+        async with self.database.read() as connection:
+            return (await inbox_states(connection)).get(KITCHEN, {}).get("dead", 0)
 
     async def effects(self) -> list[tuple[str, int, int]]:
         """Subject, sequence and position of what handlers did, in the order of their commits."""
-        async with self.database.read() as session:
+        async with self.database.read() as connection:
             query = select(effects.c.subject, effects.c.sequence, effects.c.position).order_by(effects.c.id)
-            return [tuple(row) for row in (await session.execute(query)).all()]
+            return [tuple(row) for row in (await connection.execute(query)).all()]
 
     async def dead_reasons(self) -> list[str]:
         letters: Any = await self.connections.commands.xrange(dead_stream(KITCHEN))
@@ -171,7 +171,7 @@ MakeReplica = Callable[..., Awaitable[Replica]]
 
 async def note_effect(tx: Transaction, event: CloudEvent[Any]) -> None:
     """A handler: its effect is a row."""
-    await tx.session.execute(
+    await tx.connection.execute(
         insert(effects).values(
             event_id=event.id, subject=event.subject, sequence=event.sequence, position=event.position
         )

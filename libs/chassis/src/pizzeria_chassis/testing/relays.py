@@ -51,8 +51,8 @@ async def positions(connections: RedisConnections, stream: str = KITCHEN) -> lis
 
 
 async def all_sent(database: Database) -> bool:
-    async with database.read() as session:
-        state = await outbox_state(session)
+    async with database.read() as connection:
+        state = await outbox_state(connection)
     return state.head == state.sent
 
 

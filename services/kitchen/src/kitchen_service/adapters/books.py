@@ -8,8 +8,8 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import Payload
 from rediscore.clock import Clock
-from sqlalchemy import Row, Select, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Row, Select, bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kitchen_service.adapters.orders import SqlOrders
 from kitchen_service.adapters.pantry import SqlPantry, SqlRecipes
@@ -20,18 +20,23 @@ from kitchen_service.domain.station import Skill, Station
 T = TypeVar("T")
 
 
+# Built once: building a statement costs more than running it.
+_GET = select(stations).where(stations.c.id == bindparam("wanted"))
+_LOCK = _GET.with_for_update()
+
+
 class SqlStations:
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
 
     async def get(self, station_id: str) -> Station | None:
-        return await self._one(select(stations).where(stations.c.id == station_id))
+        return await self._one(_GET, station_id)
 
     async def lock(self, station_id: str) -> Station | None:
-        return await self._one(select(stations).where(stations.c.id == station_id).with_for_update())
+        return await self._one(_LOCK, station_id)
 
     async def all(self) -> list[Station]:
-        return [station_from(row) for row in await self._session.execute(select(stations))]
+        return [station_from(row) for row in await self._connection.execute(select(stations))]
 
     async def save(self, station: Station) -> None:
         values = {
@@ -43,10 +48,10 @@ class SqlStations:
         }
         known = await self.get(station.id)
         write = insert(stations) if known is None else update(stations).where(stations.c.id == station.id)
-        await self._session.execute(write.values(values))
+        await self._connection.execute(write.values(values))
 
-    async def _one(self, query: Select[Any]) -> Station | None:
-        row = (await self._session.execute(query)).one_or_none()
+    async def _one(self, query: Select[Any], station_id: str) -> Station | None:
+        row = (await self._connection.execute(query, {"wanted": station_id})).one_or_none()
         return None if row is None else station_from(row)
 
 
@@ -61,14 +66,16 @@ def station_from(row: Row[Any]) -> Station:
 
 
 class SqlBooks:
-    """The books of one session; they publish only inside a transaction."""
+    """The books of one transaction; they publish only inside a transaction."""
 
-    def __init__(self, session: AsyncSession, now: datetime, transaction: Transaction | None = None) -> None:
-        self.orders = SqlOrders(session)
-        self.tickets = SqlTickets(session)
-        self.stations = SqlStations(session)
-        self.pantry = SqlPantry(session, now)
-        self.recipes = SqlRecipes(session)
+    def __init__(
+        self, connection: AsyncConnection, now: datetime, transaction: Transaction | None = None
+    ) -> None:
+        self.orders = SqlOrders(connection)
+        self.tickets = SqlTickets(connection)
+        self.stations = SqlStations(connection)
+        self.pantry = SqlPantry(connection, now)
+        self.recipes = SqlRecipes(connection)
         self._transaction = transaction
 
     async def publish(self, payload: Payload, *, subject: str) -> None:
@@ -85,7 +92,7 @@ class SqlBooks:
 
 def books_of(transaction: Transaction) -> SqlBooks:
     """The books of a transaction that somebody else began: an event's handler."""
-    return SqlBooks(transaction.session, transaction.now, transaction)
+    return SqlBooks(transaction.connection, transaction.now, transaction)
 
 
 class SqlStore:
@@ -100,5 +107,5 @@ class SqlStore:
         return await self._database.transact(on_books)
 
     async def look(self, work: Callable[[SqlBooks], Awaitable[T]]) -> T:
-        async with self._database.read() as session:
-            return await work(SqlBooks(session, self._clock.now()))
+        async with self._database.read() as connection:
+            return await work(SqlBooks(connection, self._clock.now()))

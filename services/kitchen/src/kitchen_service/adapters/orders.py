@@ -3,30 +3,37 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kitchen_service.adapters.tables import orders, tickets
 from kitchen_service.domain.kitchen_order import KitchenOrder, OrderStatus
 
+# Built once: building a statement costs more than running it.
+_LOCK = select(orders).where(orders.c.id == bindparam("wanted")).with_for_update()
+_LOCK_OF_TICKET = (
+    select(orders)
+    .join(tickets, tickets.c.order_id == orders.c.id)
+    .where(tickets.c.id == bindparam("wanted"))
+    .with_for_update(of=orders)
+)
+_SAVE = (
+    update(orders)
+    .where(orders.c.id == bindparam("wanted"))
+    .values({column.name: bindparam(column.name) for column in orders.columns})
+)
+
 
 class SqlOrders:
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
 
     async def lock(self, order_id: str) -> KitchenOrder | None:
-        query = select(orders).where(orders.c.id == order_id).with_for_update()
-        row = (await self._session.execute(query)).one_or_none()
+        row = (await self._connection.execute(_LOCK, {"wanted": order_id})).one_or_none()
         return None if row is None else order_from(row)
 
     async def lock_of_ticket(self, ticket_id: str) -> KitchenOrder | None:
-        query = (
-            select(orders)
-            .join(tickets, tickets.c.order_id == orders.c.id)
-            .where(tickets.c.id == ticket_id)
-            .with_for_update(of=orders)
-        )
-        row = (await self._session.execute(query)).one_or_none()
+        row = (await self._connection.execute(_LOCK_OF_TICKET, {"wanted": ticket_id})).one_or_none()
         return None if row is None else order_from(row)
 
     async def last_estimates(self, limit: int) -> list[tuple[datetime, datetime]]:
@@ -36,13 +43,13 @@ class SqlOrders:
             .order_by(orders.c.ready_at.desc())
             .limit(limit)
         )
-        return [(estimated, ready) for estimated, ready in await self._session.execute(query)]
+        return [(estimated, ready) for estimated, ready in await self._connection.execute(query)]
 
     async def add(self, order: KitchenOrder) -> None:
-        await self._session.execute(insert(orders).values(_values(order)))
+        await self._connection.execute(insert(orders), _values(order))
 
     async def save(self, order: KitchenOrder) -> None:
-        await self._session.execute(update(orders).where(orders.c.id == order.id).values(_values(order)))
+        await self._connection.execute(_SAVE, {"wanted": order.id, **_values(order)})
 
 
 def order_from(row: Row[Any]) -> KitchenOrder:

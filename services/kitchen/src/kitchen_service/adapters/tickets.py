@@ -6,7 +6,7 @@ from typing import Any
 
 from pizzeria_chassis.telemetry import current_trace_id
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kitchen_service.adapters.tables import orders, ticket_history, tickets
 from kitchen_service.domain.history import TicketLine
@@ -29,78 +29,96 @@ _CHANGING = (
 )
 
 
+# Built once: building a statement costs more than running it.
+_SAVE = (
+    update(tickets)
+    .where(tickets.c.id == bindparam("key"))
+    .values({name: bindparam(name) for name in _CHANGING})
+)
+_GET = select(tickets).where(tickets.c.id == bindparam("wanted"))
+_CLAIMED_AS = select(tickets).where(tickets.c.claim_id == bindparam("wanted")).limit(1)
+_UNFINISHED_OF = (
+    select(func.count())
+    .select_from(tickets)
+    .where(tickets.c.order_id == bindparam("wanted"), tickets.c.status.in_(UNFINISHED))
+)
+_HELD_BY = (
+    select(func.count())
+    .select_from(tickets)
+    .where(
+        tickets.c.station_id == bindparam("wanted"),
+        tickets.c.status == TicketStatus.STARTED,
+        tickets.c.lease_until > bindparam("now"),
+    )
+)
+_UNFINISHED_UP_TO = (
+    select(tickets.c.skill, func.count())
+    .where(tickets.c.status.in_(UNFINISHED), tickets.c.rank <= bindparam("rank"))
+    .group_by(tickets.c.skill)
+)
+_LAST_COOKING_TIMES = (
+    select(tickets.c.started_at, tickets.c.finished_at)
+    .where(tickets.c.status == TicketStatus.COMPLETED)
+    .order_by(tickets.c.finished_at.desc())
+    .limit(bindparam("most"))
+)
+
+
 class SqlTickets:
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
 
     async def add(self, new: Sequence[Ticket]) -> None:
-        await self._session.execute(insert(tickets), [_values(ticket) for ticket in new])
+        await self._connection.execute(insert(tickets), [_values(ticket) for ticket in new])
 
     async def save(self, *changed: Ticket) -> None:
         if not changed:
             return
-        statement = (
-            update(tickets)
-            .where(tickets.c.id == bindparam("key"))
-            .values({name: bindparam(name) for name in _CHANGING})
-        )
         rows = [{"key": t.id, **{name: _values(t)[name] for name in _CHANGING}} for t in changed]
-        await self._session.execute(statement, rows)
+        await self._connection.execute(_SAVE, rows)
 
     async def note(self, *lines: TicketLine) -> None:
         if lines:
-            await self._session.execute(insert(ticket_history), [_history_row(line) for line in lines])
+            await self._connection.execute(insert(ticket_history), [_history_row(line) for line in lines])
 
     async def get(self, ticket_id: str) -> Ticket | None:
-        return await self._first(tickets.c.id == ticket_id)
+        return await self._one(_GET, ticket_id)
 
     async def of_order(self, order_id: str) -> list[Ticket]:
-        rows = await self._session.execute(select(tickets).where(tickets.c.order_id == order_id))
+        rows = await self._connection.execute(select(tickets).where(tickets.c.order_id == order_id))
         return [ticket_from(row) for row in rows]
 
     async def claimed_as(self, claim_id: str) -> Ticket | None:
-        return await self._first(tickets.c.claim_id == claim_id)
+        return await self._one(_CLAIMED_AS, claim_id)
 
     async def claimable(self, now: datetime, after: str, limit: int) -> list[Ticket]:
         free = or_(tickets.c.status == TicketStatus.QUEUED, _expired(now))
         query = _with_order().where(free, orders.c.status.not_in(GONE), tickets.c.id > after)
-        rows = await self._session.execute(query.order_by(tickets.c.id).limit(limit))
+        rows = await self._connection.execute(query.order_by(tickets.c.id).limit(limit))
         return [ticket_from(row) for row in rows]
 
     async def stranded(self, now: datetime, limit: int) -> list[Ticket]:
         query = _with_order().where(_expired(now), orders.c.status.in_(GONE))
-        return [ticket_from(row) for row in await self._session.execute(query.limit(limit))]
+        return [ticket_from(row) for row in await self._connection.execute(query.limit(limit))]
 
     async def unfinished_of(self, order_id: str) -> int:
-        return await self._count(tickets.c.order_id == order_id, tickets.c.status.in_(UNFINISHED))
+        return (await self._connection.execute(_UNFINISHED_OF, {"wanted": order_id})).scalar_one()
 
     async def held_by(self, station_id: str, now: datetime) -> int:
-        return await self._count(tickets.c.station_id == station_id, held(now))
+        found = await self._connection.execute(_HELD_BY, {"wanted": station_id, "now": now})
+        return found.scalar_one()
 
     async def unfinished_up_to(self, rank: datetime) -> dict[Skill, int]:
-        query = (
-            select(tickets.c.skill, func.count())
-            .where(tickets.c.status.in_(UNFINISHED), tickets.c.rank <= rank)
-            .group_by(tickets.c.skill)
-        )
-        return {Skill(skill): count for skill, count in await self._session.execute(query)}
+        found = await self._connection.execute(_UNFINISHED_UP_TO, {"rank": rank})
+        return {Skill(skill): count for skill, count in found}
 
     async def last_cooking_times(self, limit: int) -> list[timedelta]:
-        query = (
-            select(tickets.c.started_at, tickets.c.finished_at)
-            .where(tickets.c.status == TicketStatus.COMPLETED)
-            .order_by(tickets.c.finished_at.desc())
-            .limit(limit)
-        )
-        return [finished - started for started, finished in await self._session.execute(query)]
+        found = await self._connection.execute(_LAST_COOKING_TIMES, {"most": limit})
+        return [finished - started for started, finished in found]
 
-    async def _first(self, condition: ColumnElement[bool]) -> Ticket | None:
-        row = (await self._session.execute(select(tickets).where(condition).limit(1))).one_or_none()
+    async def _one(self, query: Select[Any], wanted: str) -> Ticket | None:
+        row = (await self._connection.execute(query, {"wanted": wanted})).one_or_none()
         return None if row is None else ticket_from(row)
-
-    async def _count(self, *conditions: ColumnElement[bool]) -> int:
-        query = select(func.count()).select_from(tickets).where(*conditions)
-        return (await self._session.execute(query)).scalar_one()
 
 
 def held(now: datetime) -> ColumnElement[bool]:

@@ -58,10 +58,10 @@ class Views:
 
     async def stations(self) -> list[tuple[Station, list[Promised]]]:
         """All stations with what they hold now."""
-        async with self._database.read() as session:
-            rows = await session.execute(_promised().where(held(self._clock.now())).order_by(tickets.c.id))
+        async with self._database.read() as connection:
+            rows = await connection.execute(_promised().where(held(self._clock.now())).order_by(tickets.c.id))
             cooking = [(ticket_from(row), row.estimated_ready_at) for row in rows]
-            places = await session.execute(select(stations).order_by(stations.c.id))
+            places = await connection.execute(select(stations).order_by(stations.c.id))
             return [
                 (station_from(row), [held for held in cooking if held[0].station_id == row.id])
                 for row in places
@@ -69,21 +69,22 @@ class Views:
 
     async def accuracy(self) -> Accuracy:
         """How the estimates of the last hundred orders compare with what then happened."""
-        async with self._database.read() as session:
-            return accuracy(await SqlOrders(session).last_estimates(ESTIMATES))
+        async with self._database.read() as connection:
+            return accuracy(await SqlOrders(connection).last_estimates(ESTIMATES))
 
     async def recipes(self) -> list[tuple[str, Recipe]]:
         """What goes into the smallest pizza of each kind, by its id."""
-        async with self._database.read() as session:
-            told = {row.pizza_id: row.ingredients for row in await session.execute(select(recipes))}
+        async with self._database.read() as connection:
+            told = {row.pizza_id: row.ingredients for row in await connection.execute(select(recipes))}
             return [
                 (pizza_id, recipe_for(pizza_id, told.get(pizza_id))) for pizza_id in sorted({*RECIPES, *told})
             ]
 
     async def inventory(self) -> list[Stock]:
-        async with self._database.read() as session:
+        async with self._database.read() as connection:
             return [
-                stock_from(row) for row in await session.execute(select(stock).order_by(stock.c.ingredient))
+                stock_from(row)
+                for row in await connection.execute(select(stock).order_by(stock.c.ingredient))
             ]
 
     async def history(self, order_id: str, after: int, limit: int) -> Sequence[Row[Any]]:
@@ -91,14 +92,14 @@ class Views:
         query = select(ticket_history).where(
             ticket_history.c.order_id == order_id, ticket_history.c.id > after
         )
-        async with self._database.read() as session:
-            return (await session.execute(query.order_by(ticket_history.c.id).limit(limit))).all()
+        async with self._database.read() as connection:
+            return (await connection.execute(query.order_by(ticket_history.c.id).limit(limit))).all()
 
     async def pace(self) -> Pace:
         """How fast the kitchen is."""
-        async with self._database.read() as session:
+        async with self._database.read() as connection:
             now = self._clock.now()
-            books = SqlBooks(session, now)
+            books = SqlBooks(connection, now)
             return Pace(
                 places=sum(station.capacity for station in at_work(await books.stations.all(), now)),
                 cooking=typical_cooking(await books.tickets.last_cooking_times(MEASURED)),
@@ -124,8 +125,8 @@ class Views:
         if after is not None:
             time, name = after
             query = query.where(tuple_(by, key) > tuple_(literal(time, UtcDateTime), literal(name)))
-        async with self._database.read() as session:
-            return list(await session.execute(query.order_by(by, key).limit(limit)))
+        async with self._database.read() as connection:
+            return list(await connection.execute(query.order_by(by, key).limit(limit)))
 
 
 def _promised() -> Select[Any]:

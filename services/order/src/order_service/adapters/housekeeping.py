@@ -12,6 +12,6 @@ async def delete_expired(database: Database) -> None:
 
     async def work(tx: Transaction) -> None:
         for end in (idempotency.c.expires_at, sessions.c.expires_at, sessions.c.idle_until):
-            await tx.session.execute(delete(end.table).where(end <= tx.now))
+            await tx.connection.execute(delete(end.table).where(end <= tx.now))
 
     await database.transact(work)

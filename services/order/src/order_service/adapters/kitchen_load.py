@@ -86,8 +86,8 @@ class SqlKitchenLoad:
             orders.c.scheduled_for.between(time - HALF_AN_HOUR, time + HALF_AN_HOUR),
             orders.c.saga_step.in_(BEFORE_THE_KITCHEN),
         )
-        async with self._database.read() as session:
-            return (await session.execute(query)).scalar_one()
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).scalar_one()
 
     async def start(self) -> None:
         # The saga asks for it as soon as it runs: too early is better than a guess only if nobody knows.
@@ -125,8 +125,8 @@ class SqlKitchenLoad:
             func.coalesce(func.sum(pizzas), 0),
             func.coalesce(func.sum(case((early, pizzas), else_=0)), 0),
         ).where(OPEN, orders.c.saga_step != Step.AWAIT_SCHEDULE)
-        async with self._database.read() as session:
-            count, total, first = (await session.execute(query)).one()
+        async with self._database.read() as connection:
+            count, total, first = (await connection.execute(query)).one()
         self._counted, self._counted_at = Backlog(int(count), int(total), int(first)), began
         # What was written before the count began is in it; the rest may be in it, or not.
         self._added = [added for added in self._added if added.written_at >= began]

@@ -142,9 +142,9 @@ class MenuClient:
 
         async def work(tx: Transaction) -> None:
             values = {"document": menu.model_dump_json(), "fetched_at": now}
-            known = await tx.session.execute(update(menu_copy).values(values).returning(menu_copy.c.id))
+            known = await tx.connection.execute(update(menu_copy).values(values).returning(menu_copy.c.id))
             if known.one_or_none() is None:
-                await tx.session.execute(insert(menu_copy).values(id=1, **values))
+                await tx.connection.execute(insert(menu_copy).values(id=1, **values))
 
         try:
             await self._database.transact(work)
@@ -154,8 +154,8 @@ class MenuClient:
         self._saved = (menu, now)
 
     async def _load(self) -> None:
-        async with self._database.read() as session:
-            row = (await session.execute(select(menu_copy))).one_or_none()
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(menu_copy))).one_or_none()
         if row is not None:
             self._menu = Menu.model_validate_json(row.document)
             self._fetched_at = row.fetched_at

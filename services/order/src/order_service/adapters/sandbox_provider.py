@@ -14,7 +14,7 @@ from pizzeria_chassis.columns import AmountColumn, BigId, UtcDateTime
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.errors import DatabaseUnavailable
 from pizzeria_chassis.transaction import Transaction
-from sqlalchemy import Column, Index, PrimaryKeyConstraint, String, Table, insert, select, update
+from sqlalchemy import Column, Index, PrimaryKeyConstraint, String, Table, bindparam, insert, select, update
 
 from order_service.adapters.tables import metadata
 from order_service.domain.errors import ProviderUnavailable
@@ -50,6 +50,12 @@ movements: Final = Table(
     Column("amount", AmountColumn, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Index("ix_provider_movements_key", "key"),
+)
+
+
+# Built once: building a statement costs more than running it.
+_LOOK_UP: Final = (
+    select(holdings.c.state, holdings.c.amount).where(holdings.c.key == bindparam("wanted")).with_for_update()
 )
 
 
@@ -103,26 +109,26 @@ class SandboxProvider:
         return Answer.CAPTURED
 
     async def _look_up(self, tx: Transaction, key: str) -> Answer:
-        query = select(holdings.c.state).where(holdings.c.key == key).with_for_update()
-        state = (await tx.session.execute(query)).scalar()
+        state = (await tx.connection.execute(_LOOK_UP, {"wanted": key})).scalar()
         if state is None:
             return Answer.UNKNOWN
         return Answer.VOIDED if state == REFUNDED else Answer(state)
 
     async def _refund(self, tx: Transaction, key: str) -> Settlement:
-        query = select(holdings.c.state, holdings.c.amount).where(holdings.c.key == key).with_for_update()
-        row = (await tx.session.execute(query)).one_or_none()
+        row = (await tx.connection.execute(_LOOK_UP, {"wanted": key})).one_or_none()
         if row is None:
             # Nothing arrived yet, and a charge that is still on its way must find the door closed.
             await self._hold(tx, key, Answer.VOIDED, NOTHING)
             return Settlement(NOTHING, NOTHING)
         if row.state == Answer.CAPTURED:
-            await tx.session.execute(update(holdings).where(holdings.c.key == key).values(state=REFUNDED))
+            await tx.connection.execute(update(holdings).where(holdings.c.key == key).values(state=REFUNDED))
             await self._move(tx, key, REFUNDED, row.amount)
         return Settlement(row.amount, row.amount)
 
     async def _hold(self, tx: Transaction, key: str, state: str, amount: Decimal) -> None:
-        await tx.session.execute(insert(holdings).values(key=key, state=state, amount=amount))
+        await tx.connection.execute(insert(holdings), {"key": key, "state": state, "amount": amount})
 
     async def _move(self, tx: Transaction, key: str, kind: str, amount: Decimal) -> None:
-        await tx.session.execute(insert(movements).values(key=key, kind=kind, amount=amount, at=tx.now))
+        await tx.connection.execute(
+            insert(movements), {"key": key, "kind": kind, "amount": amount, "at": tx.now}
+        )

@@ -17,8 +17,8 @@ class SqlCartIds:
     async def current(self, customer_id: str) -> str | None:
         """One read."""
         query = select(customers.c.cart_id).where(customers.c.id == customer_id)
-        async with self._database.read() as session:
-            return (await session.execute(query)).scalar_one_or_none()
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
 
     async def begin(self, customer_id: str, cart_id: str) -> bool:
         """Whether it is the guest's cart from now on; False when there is another one."""
@@ -30,7 +30,7 @@ class SqlCartIds:
         )
 
         async def work(tx: Transaction) -> bool:
-            return (await tx.session.execute(begun)).one_or_none() is not None
+            return (await tx.connection.execute(begun)).one_or_none() is not None
 
         return await self._database.transact(work)
 
@@ -56,4 +56,4 @@ async def _ended(tx: Transaction, customer_id: str, cart_id: str) -> bool:
         .values(cart_id=None)
         .returning(customers.c.id)
     )
-    return (await tx.session.execute(ended)).one_or_none() is not None
+    return (await tx.connection.execute(ended)).one_or_none() is not None

@@ -20,8 +20,8 @@ class SqlCustomers:
 
     async def enter(self, customer: Customer, session: Session) -> None:
         async def work(tx: Transaction) -> None:
-            await tx.session.execute(insert(customers).values(vars(customer)))
-            await tx.session.execute(insert(sessions).values(vars(session)))
+            await tx.connection.execute(insert(customers).values(vars(customer)))
+            await tx.connection.execute(insert(sessions).values(vars(session)))
 
         await self._database.transact(work)
 
@@ -35,10 +35,10 @@ class SqlCustomers:
 
         async def work(tx: Transaction) -> None:
             try:
-                await tx.session.execute(insert(sessions).values(vars(session)))
+                await tx.connection.execute(insert(sessions).values(vars(session)))
             except IntegrityError as error:
                 raise UnknownGuest from error
-            await tx.session.execute(
+            await tx.connection.execute(
                 delete(sessions).where(
                     sessions.c.customer_id == session.customer_id,
                     sessions.c.token_sha256.not_in(newest.scalar_subquery()),
@@ -53,7 +53,7 @@ class SqlCustomers:
             .where(sessions.c.token_sha256 == token_sha256, sessions.c.idle_until < idle_until)
             .values(idle_until=idle_until)
         )
-        await self._database.transact(lambda tx: tx.session.execute(later))
+        await self._database.transact(lambda tx: tx.connection.execute(later))
 
     async def rename(self, token_sha256: str, successor_sha256: str) -> Session | None:
         renamed = (
@@ -64,21 +64,21 @@ class SqlCustomers:
         )
 
         async def work(tx: Transaction) -> Session | None:
-            row = (await tx.session.execute(renamed)).one_or_none()
+            row = (await tx.connection.execute(renamed)).one_or_none()
             return None if row is None else Session(**row._mapping)
 
         return await self._database.transact(work)
 
     async def session(self, token_sha256: str) -> Session | None:
         query = select(sessions).where(sessions.c.token_sha256 == token_sha256)
-        async with self._database.read() as session:
-            row = (await session.execute(query)).one_or_none()
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
         return None if row is None else Session(**row._mapping)
 
     async def leave(self, token_sha256: str) -> None:
         gone = delete(sessions).where(sessions.c.token_sha256 == token_sha256)
-        await self._database.transact(lambda tx: tx.session.execute(gone))
+        await self._database.transact(lambda tx: tx.connection.execute(gone))
 
     async def leave_everywhere(self, customer_id: str) -> None:
         gone = delete(sessions).where(sessions.c.customer_id == customer_id)
-        await self._database.transact(lambda tx: tx.session.execute(gone))
+        await self._database.transact(lambda tx: tx.connection.execute(gone))

@@ -6,20 +6,20 @@ from pizzeria_chassis.tables import outbox
 from pizzeria_contracts.streams import ORDERS
 from rediscore.streams.event import RawEvent
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from order_service.adapters.tables import journey
 from order_service.domain.records import JourneyEntry
 
 
-async def read_journey(session: AsyncSession, order_id: str) -> list[JourneyEntry]:
+async def read_journey(connection: AsyncConnection, order_id: str) -> list[JourneyEntry]:
     """All of it in time order. Two queries."""
-    told = await session.execute(
+    told = await connection.execute(
         select(outbox.c.envelope)
         .where(outbox.c.stream == ORDERS, outbox.c.subject == order_id)
         .order_by(outbox.c.sequence)
     )
-    heard = await session.execute(
+    heard = await connection.execute(
         select(journey).where(journey.c.order_id == order_id).order_by(journey.c.id)
     )
     entries = [

@@ -19,11 +19,8 @@ from order_service.domain.records import Due, Letter
 async def remember(tx: Transaction, order_id: str, notice: Notice) -> None:
     """The guest is to be told; goes with the change that it tells of."""
     now = tx.now
-    await tx.session.execute(
-        insert(notices_due).values(
-            order_id=order_id, kind=notice, letter_id=new_id(), happened_at=now, sent_at=now
-        )
-    )
+    due = {"order_id": order_id, "kind": notice, "letter_id": new_id(), "happened_at": now, "sent_at": now}
+    await tx.connection.execute(insert(notices_due), due)
 
 
 class SqlMailbox:
@@ -54,11 +51,11 @@ class SqlMailbox:
             }
 
         async def work(tx: Transaction) -> None:
-            found = (await tx.session.execute(query)).all()
+            found = (await tx.connection.execute(query)).all()
             if not found:
                 return  # told already
-            await tx.session.execute(insert(mailbox), [letter(row) for row in found])
-            await tx.session.execute(delete(notices_due).where(wanted))
+            await tx.connection.execute(insert(mailbox), [letter(row) for row in found])
+            await tx.connection.execute(delete(notices_due).where(wanted))
 
         await self._database.transact(work)
 
@@ -69,12 +66,12 @@ class SqlMailbox:
             .order_by(notices_due.c.sent_at)
             .limit(limit)
         )
-        async with self._database.read() as session:
-            return [Due(row.order_id, Notice(row.kind)) for row in await session.execute(query)]
+        async with self._database.read() as connection:
+            return [Due(row.order_id, Notice(row.kind)) for row in await connection.execute(query)]
 
     async def set_out(self, due: Sequence[Due], now: datetime) -> None:
         later = update(notices_due).where(_are(due)).values(sent_at=now)
-        await self._database.transact(lambda tx: tx.session.execute(later))
+        await self._database.transact(lambda tx: tx.connection.execute(later))
 
     async def letters(self, customer_id: str, after: str | None, limit: int) -> Sequence[Letter]:
         query = (
@@ -85,8 +82,8 @@ class SqlMailbox:
         )
         if after is not None:
             query = query.where(mailbox.c.id < after)
-        async with self._database.read() as session:
-            return [Letter(**row._mapping) for row in await session.execute(query)]
+        async with self._database.read() as connection:
+            return [Letter(**row._mapping) for row in await connection.execute(query)]
 
 
 def _are(due: Sequence[Due]) -> ColumnElement[bool]:

@@ -9,10 +9,10 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.telemetry import current_trace_id
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import Payload, PaymentCaptured, PaymentDeclined, PaymentRefunded
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from order_service.adapters.order_rows import as_changes, as_order, as_row
+from order_service.adapters.order_rows import CHANGING, as_changes, as_order, as_row
 from order_service.adapters.sql_cart_ids import spend_cart
 from order_service.adapters.sql_journey import read_journey
 from order_service.adapters.sql_mailbox import remember
@@ -22,6 +22,27 @@ from order_service.domain.notices import Notice, notice_of
 from order_service.domain.order import Order
 from order_service.domain.records import JourneyEntry, OrderFilter, StoredAnswer
 from order_service.domain.saga import Step
+
+# Built once: building a statement costs more than running it.
+_GET = select(orders).where(orders.c.id == bindparam("wanted"))
+_LOCK = _GET.with_for_update()
+_ADD = insert(orders)
+_CHANGE = (
+    update(orders)
+    .where(orders.c.id == bindparam("wanted"), orders.c.version == bindparam("seen"))
+    .values({name: bindparam(name) for name in CHANGING})
+    .returning(orders.c.id)
+)
+_ANSWER = select(idempotency).where(
+    idempotency.c.customer_id == bindparam("customer"),
+    idempotency.c.key == bindparam("wanted"),
+    idempotency.c.expires_at > bindparam("now"),
+)
+_FORGET_ANSWER = delete(idempotency).where(
+    idempotency.c.customer_id == bindparam("customer"),
+    idempotency.c.key == bindparam("wanted"),
+    idempotency.c.expires_at <= bindparam("now"),
+)
 
 _MOVEMENTS: dict[type[Payload], str] = {
     PaymentCaptured: "captured",
@@ -48,8 +69,8 @@ class SqlOrders:
         self._tellers.append(teller)
 
     async def get(self, order_id: str) -> Order | None:
-        async with self._database.read() as session:
-            row = (await session.execute(select(orders).where(orders.c.id == order_id))).one_or_none()
+        async with self._database.read() as connection:
+            row = (await connection.execute(_GET, {"wanted": order_id})).one_or_none()
         return None if row is None else as_order(row)
 
     async def find(self, wanted: OrderFilter) -> Sequence[Order]:
@@ -63,12 +84,12 @@ class SqlOrders:
                 query = query.where(column == value)
         if wanted.after is not None:
             query = query.where(orders.c.id < wanted.after)
-        async with self._database.read() as session:
-            return [as_order(row) for row in await session.execute(query)]
+        async with self._database.read() as connection:
+            return [as_order(row) for row in await connection.execute(query)]
 
     async def journey(self, order_id: str) -> Sequence[JourneyEntry]:
-        async with self._database.read() as session:
-            return await read_journey(session, order_id)
+        async with self._database.read() as connection:
+            return await read_journey(connection, order_id)
 
     async def due(self, now: datetime, steps: Sequence[Step], limit: int) -> Sequence[str]:
         query = (
@@ -77,17 +98,13 @@ class SqlOrders:
             .order_by(orders.c.saga_due_at)
             .limit(limit)
         )
-        async with self._database.read() as session:
-            return list((await session.execute(query)).scalars())
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
 
     async def answer_to(self, customer_id: str, key: str) -> StoredAnswer | None:
-        query = select(idempotency).where(
-            idempotency.c.customer_id == customer_id,
-            idempotency.c.key == key,
-            idempotency.c.expires_at > self._database.clock.now(),
-        )
-        async with self._database.read() as session:
-            row = (await session.execute(query)).one_or_none()
+        wanted = {"customer": customer_id, "wanted": key, "now": self._database.clock.now()}
+        async with self._database.read() as connection:
+            row = (await connection.execute(_ANSWER, wanted)).one_or_none()
         return None if row is None else StoredAnswer(**row._mapping)
 
     async def add(self, order: Order, answer: StoredAnswer | None, cart_id: str | None) -> None:
@@ -97,7 +114,7 @@ class SqlOrders:
             if cart_id is not None:
                 await spend_cart(tx, order.customer_id, cart_id)
             try:
-                await tx.session.execute(insert(orders).values(as_row(order)))
+                await tx.connection.execute(_ADD, as_row(order))
             except IntegrityError as error:
                 raise UnknownGuest from error  # deleted while ordering
             await self._publish(tx, order)
@@ -108,8 +125,7 @@ class SqlOrders:
         return await self._database.transact(lambda tx: self.change_in(tx, order_id, change))
 
     async def change_in(self, tx: Transaction, order_id: str, change: Callable[[Order], None]) -> Order:
-        query = select(orders).where(orders.c.id == order_id).with_for_update()
-        row = (await tx.session.execute(query)).one_or_none()
+        row = (await tx.connection.execute(_LOCK, {"wanted": order_id})).one_or_none()
         if row is None:
             raise UnknownOrder
         before = as_order(row)
@@ -126,11 +142,8 @@ class SqlOrders:
 
     async def _update(self, tx: Transaction, order: Order) -> None:
         # The row lock (PostgreSQL) or the single writer (SQLite) makes this certain; the version says so.
-        changed = await tx.session.execute(
-            update(orders)
-            .where(orders.c.id == order.id, orders.c.version == order.version - 1)
-            .values(as_changes(order))
-            .returning(orders.c.id)
+        changed = await tx.connection.execute(
+            _CHANGE, {"wanted": order.id, "seen": order.version - 1, **as_changes(order)}
         )
         if changed.one_or_none() is None:
             raise Conflict("Somebody else changed this order meanwhile.")
@@ -142,7 +155,7 @@ class SqlOrders:
             if isinstance(event, (PaymentCaptured, PaymentRefunded, PaymentDeclined))
         ]
         if moved:
-            await tx.session.execute(insert(payments), moved)
+            await tx.connection.execute(insert(payments), moved)
         for event in order.happened:
             await tx.append(event, subject=order.id)
         if order.noted:
@@ -157,7 +170,7 @@ class SqlOrders:
                 }
                 for note in order.noted
             ]
-            await tx.session.execute(insert(journey), lines)
+            await tx.connection.execute(insert(journey), lines)
 
         async def tell() -> None:
             for listener in self._listeners:
@@ -178,14 +191,10 @@ class SqlOrders:
 
     async def _keep_answer(self, tx: Transaction, answer: StoredAnswer) -> None:
         # A key that has run out may be used again.
-        await tx.session.execute(
-            delete(idempotency).where(
-                idempotency.c.customer_id == answer.customer_id,
-                idempotency.c.key == answer.key,
-                idempotency.c.expires_at <= tx.now,
-            )
+        await tx.connection.execute(
+            _FORGET_ANSWER, {"customer": answer.customer_id, "wanted": answer.key, "now": tx.now}
         )
         try:
-            await tx.session.execute(insert(idempotency).values(vars(answer)))
+            await tx.connection.execute(insert(idempotency), vars(answer))
         except IntegrityError as error:
             raise KeyTaken("Another request with this Idempotency-Key was faster.") from error

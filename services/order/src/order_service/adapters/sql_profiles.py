@@ -25,8 +25,8 @@ class SqlProfiles:
 
     async def customer(self, customer_id: str) -> Customer | None:
         query = select(customers).where(customers.c.id == customer_id)
-        async with self._database.read() as session:
-            row = (await session.execute(query)).one_or_none()
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
         return None if row is None else Customer(**row._mapping)
 
     async def change(self, customer_id: str, changes: Mapping[str, str | None]) -> Customer | None:
@@ -35,7 +35,7 @@ class SqlProfiles:
         changed = update(customers).where(customers.c.id == customer_id).values(changes).returning(customers)
 
         async def work(tx: Transaction) -> Customer | None:
-            row = (await tx.session.execute(changed)).one_or_none()
+            row = (await tx.connection.execute(changed)).one_or_none()
             return None if row is None else Customer(**row._mapping)
 
         return await self._database.transact(work)
@@ -44,11 +44,11 @@ class SqlProfiles:
         async def work(tx: Transaction) -> Dossier | None:
             # The lock keeps the parts of one moment: who writes any of them has to wait.
             query = select(customers).where(customers.c.id == customer_id).with_for_update()
-            customer = (await tx.session.execute(query)).one_or_none()
+            customer = (await tx.connection.execute(query)).one_or_none()
             if customer is None:
                 return None
             signed_in, ordered, received = [
-                await tx.session.execute(
+                await tx.connection.execute(
                     select(table).where(table.c.customer_id == customer_id).order_by(order)
                 )
                 for table, order in (
@@ -74,25 +74,27 @@ class SqlProfiles:
         async def work(tx: Transaction) -> None:
             # An order that is being placed holds the guest's row too: it is seen here, or finds nobody.
             query = select(customers.c.id).where(customers.c.id == customer_id).with_for_update()
-            if (await tx.session.execute(query)).one_or_none() is None:
+            if (await tx.connection.execute(query)).one_or_none() is None:
                 raise UnknownGuest
-            if (await tx.session.execute(select(orders.c.id).where(theirs, going_on).limit(1))).one_or_none():
+            if (
+                await tx.connection.execute(select(orders.c.id).where(theirs, going_on).limit(1))
+            ).one_or_none():
                 raise OrdersOpen
             ended = select(orders.c.id).where(theirs).scalar_subquery()
-            await tx.session.execute(delete(notices_due).where(notices_due.c.order_id.in_(ended)))
+            await tx.connection.execute(delete(notices_due).where(notices_due.c.order_id.in_(ended)))
             for table in (mailbox, sessions, idempotency):
-                await tx.session.execute(delete(table).where(table.c.customer_id == customer_id))
+                await tx.connection.execute(delete(table).where(table.c.customer_id == customer_id))
             await self._know_nobody(tx)
-            await tx.session.execute(
+            await tx.connection.execute(
                 update(orders)
                 .where(theirs)
                 .values(customer_id=NOBODY, delivery_address=None, notes=None, payment_token="")
             )
-            await tx.session.execute(delete(customers).where(customers.c.id == customer_id))
+            await tx.connection.execute(delete(customers).where(customers.c.id == customer_id))
 
         await self._database.transact(work)
 
     async def _know_nobody(self, tx: Transaction) -> None:
         query = select(customers.c.id).where(customers.c.id == NOBODY)
-        if (await tx.session.execute(query)).one_or_none() is None:
-            await tx.session.execute(insert(customers).values(id=NOBODY, name="", created_at=tx.now))
+        if (await tx.connection.execute(query)).one_or_none() is None:
+            await tx.connection.execute(insert(customers).values(id=NOBODY, name="", created_at=tx.now))
