@@ -154,7 +154,7 @@ class LoadGenerator:
         while True:
             answer = await http.get(
                 f"{self._order_url}/orders",
-                params={"limit": str(PAGE), **({"after": after} if after else {})},
+                params={"limit": str(min(PAGE, len(left) + 5)), **({"after": after} if after else {})},
                 headers=self._manager,
             )
             page = answer.raise_for_status().json()
