@@ -68,7 +68,17 @@ async def test_outbox_and_inbox_tell_what_they_did(
     await eventually(lambda: shown("outbox_unsent 0.0"))
     await eventually(lambda: shown('inbox_lag_events{stream="kitchen.events"} 0.0'), within=20)
     assert shown("outbox_relay_leading 1.0")
+    # Once in half a minute it tells of its groups, also of one that nobody reads any more.
+    await upstream.connections.commands.xgroup_create(KITCHEN, "gone", id="0")
+    upstream.relay._next_trim = 0.0
+    await upstream.tell(TicketStarted(ticket_id="t", station_id="s"))
+    await eventually(lambda: behind(registry, "gone") > 0, what="the group that nobody reads is shown")
     await consumer.stop()
+
+
+def behind(registry: CollectorRegistry, group: str) -> float:
+    labels = {"stream": KITCHEN, "group": group}
+    return registry.get_sample_value("rediscore_stream_group_behind_entries", labels) or 0
 
 
 @pytest.mark.proves("R20")

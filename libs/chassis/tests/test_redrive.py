@@ -188,6 +188,40 @@ async def test_an_edited_event_is_handled_in_its_place(replica: MakeReplica, ups
 
 
 @pytest.mark.proves("I9", "P16")
+async def test_a_copy_that_waits_before_the_redriven_one_is_handled_as_edited(
+    replica: MakeReplica, upstream: Upstream
+) -> None:
+    consumer = await replica()
+    patient = Patient(consumer)
+    await consumer.start()
+    await upstream.tell(TicketStarted(ticket_id="t-1", station_id="broken"), "o-1")
+    await at_head(consumer, upstream)
+    (letter,) = await waiting(consumer)
+    event = letter.event()
+    assert event is not None
+    desk = operators(consumer)
+    healed = {"ticket_id": "t-1", "station_id": "oven-1"}
+    await desk.edit(letter.id, event.model_copy(update={"data": healed}), who="manager")
+    held_up = asyncio.Event()
+
+    def paused(_: str) -> bool:
+        held_up.set()
+        return True
+
+    consumer.consumer.paused = paused
+    await upstream.add_event(event)
+    await asyncio.wait_for(held_up.wait(), 10)
+    await desk.redrive(letter.id, who="manager")
+    redrives = consumer.consumer._redrives
+    assert redrives is not None
+    await eventually(lambda: event.id in redrives)
+    consumer.consumer.paused = lambda _: False
+    await eventually(becomes(consumer, letter, "redriven"))
+    assert await consumer.effects() == [("o-1", 1, 1)]
+    assert patient.attempts == {"o-1": 4}  # three of the broken one, and one
+
+
+@pytest.mark.proves("I9", "P16")
 @pytest.mark.parametrize("lost", ["redis", "redis and the letter's body"])
 async def test_a_letter_that_redis_lost_is_redriven_by_another_reader(
     lost: str, replica: MakeReplica, upstream: Upstream
