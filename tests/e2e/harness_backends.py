@@ -1,6 +1,8 @@
 """Ways to run the pizzeria under test. Each can start it, hurt one process of it, and end it."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,6 +113,7 @@ class Processes:
         self._replicas = replicas or {}
         self._redis = ContainerRedis() if contained else None
         self._supervisor: Supervisor | None = None
+        self._endings: dict[str, str] = {}
 
     @property
     def urls(self) -> Mapping[str, Sequence[str]]:
@@ -149,7 +152,8 @@ class Processes:
                 # Many kills in one run must not add up to long pauses.
                 backoff=Backoff(0.1, 0.5),
                 simulation=None,
-            )
+            ),
+            on_change=lambda change: self._endings.update({change.name: change.detail}),
         )
         await self._supervisor.start()
 
@@ -183,6 +187,18 @@ class Processes:
         before = self._running.pid(process)
         self._running.kill(process)
         await eventually(lambda: self._running.pid(process) != before, what=f"{process} is dead")
+
+    async def terminate(self, process: str) -> str:
+        """SIGTERM to one process; how it ended, in words, when it has."""
+        pid = self._running.pid(process)
+        assert pid is not None
+        os.kill(pid, signal.SIGTERM)
+        await eventually(lambda: "exited" in self._endings.get(process, ""), within=15)
+        return self._endings[process]
+
+    def database(self, service: str) -> Path:
+        """The SQLite file of a service."""
+        return Home(self._folder).data / f"{service}.db"
 
     async def pause(self, process: str) -> None:
         if process == REDIS and self._redis is not None:

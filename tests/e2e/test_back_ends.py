@@ -1,10 +1,11 @@
-"""Happy path and three faults, the same cases on every way to run the pizzeria."""
+"""Each row of what the pizzeria can do, happy path and three faults: on every way to run it."""
 
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from tests.e2e import cases
+from tests.e2e.cases_by_row import BY_ROW
 from tests.e2e.harness import Pizzeria
 
 BACK_ENDS = [
@@ -25,3 +26,15 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 async def test_on_every_back_end(case: Callable[[Pizzeria], Awaitable[None]], shop: Pizzeria) -> None:
     await case(shop)
+
+
+ROWS = [pytest.param(case, marks=pytest.mark.proves(row), id=row) for row, case in BY_ROW.items()]
+
+
+@pytest.mark.parametrize("make_back_end", BACK_ENDS, indirect=True, scope="session")
+@pytest.mark.parametrize("case", ROWS)
+async def test_each_row_on_every_back_end(
+    case: Callable[[Pizzeria], Awaitable[None]], shop: Pizzeria
+) -> None:
+    await case(shop)
+    await shop.check_invariants()

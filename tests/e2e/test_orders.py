@@ -186,36 +186,3 @@ async def accepted(pizzeria: Pizzeria, order_id: str) -> None:
         assert "kitchen.ticket_accepted" in await pizzeria.events(order_id, "kitchen.events")
 
     await pizzeria.eventually(known, order=order_id)
-
-
-@pytest.mark.proves("P1", "P3")
-async def test_an_edit_of_the_menu_is_in_the_next_order(pizzeria: Pizzeria) -> None:
-    guest = await pizzeria.guest()
-    await guest.place()  # the order service knows the old price
-    seen = await pizzeria.call("menu", "GET", "/menu/vegetarian")
-    old = seen.json()["prices"]["medium"]
-
-    async def charge(price: dict[str, str], version: str) -> str:
-        edited = await pizzeria.call(
-            "menu",
-            "PATCH",
-            "/menu/vegetarian",
-            role="manager",
-            body={"prices": {"medium": price}},
-            headers={"If-Match": version},
-        )
-        assert edited.status_code == 200, edited.text
-
-        async def ordered() -> None:
-            shown = (await pizzeria.call("order", "GET", "/menu")).json()["items"]
-            assert price in [item["prices"]["medium"] for item in shown if item["id"] == "vegetarian"]
-
-        # A hint that is lost costs as long as a copy is fresh, 2 s; usually it is milliseconds.
-        await pizzeria.eventually(ordered, within=5)
-        return edited.headers["ETag"]
-
-    version = await charge({"amount": "14.44", "currency": "EUR"}, seen.headers["ETag"])
-    order = await guest.place(items=pizzas("vegetarian"))
-    assert order["total"]["amount"] == "14.44"
-    await charge(old, version)
-    await pizzeria.close_shop()
