@@ -44,7 +44,7 @@ async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
     fault_proxy: FaultProxy, make_kitchens: Make, own_redis: str, fault: str
 ) -> None:
     kitchens: Kitchens = await make_kitchens(
-        settings={"redis_url": fault_proxy.url(own_redis), "lease_seconds": 15}
+        settings={"redis_url": fault_proxy.url(own_redis), "lease_seconds": 8}
     )
     hands = Hands(await kitchens.open())
     order_id = await kitchens.order(item(quantity=3))
