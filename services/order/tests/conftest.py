@@ -32,10 +32,14 @@ def database_url(flavour: str, request: pytest.FixtureRequest, tmp_path: Path) -
 
 
 @pytest_asyncio.fixture
-async def house(redis_url: str, database_url: str) -> AsyncIterator[House]:
+async def house(
+    redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[House]:
     """Everything but the service itself: `open()` starts that. Streams have fixed names, so every
     test has a Redis database of its own.
     """
+    # On a busy machine the first menu may take longer than a guest would wait for it.
+    monkeypatch.setattr("order_service.adapters.menu_client.TIMEOUT", 5.0)
     settings = RedisSettings.from_url(redis_url).model_copy(update={"db": 1 + next(_numbers) % 15})
     connections = RedisConnections(settings)
     await connections.commands.flushdb()
