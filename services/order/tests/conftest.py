@@ -32,9 +32,7 @@ def database_url(flavour: str, request: pytest.FixtureRequest, tmp_path: Path) -
 
 
 @pytest_asyncio.fixture
-async def house(
-    redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[House]:
+async def house(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     """Everything but the service itself: `open()` starts that. Streams have fixed names, so every
     test has a Redis database of its own.
     """
