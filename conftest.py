@@ -3,9 +3,11 @@
 import os
 import random
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -34,6 +36,36 @@ class NoSkips:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for test in self._skipped:
             terminalreporter.write_line(f"skipped, which CI does not allow: {test}", red=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(containers: bool) -> Iterator[str | None]:
+    """Address of a PostgreSQL server, one for the session; None where no container engine answers."""
+    if given := os.environ.get("TEST_POSTGRES_URL"):
+        yield given
+        return
+    if not containers:
+        yield None
+        return
+    from testcontainers.community.postgres import PostgresContainer
+
+    # Without fsync: no test stops this server. Many services at once have their pools here.
+    server = PostgresContainer("postgres:17-alpine", driver=None)
+    with server.with_command("postgres -c fsync=off -c max_connections=300") as started:
+        yield started.get_connection_url()
+
+
+@pytest_asyncio.fixture
+async def postgres_url(postgres_server: str | None) -> AsyncIterator[str]:
+    """Address of an empty PostgreSQL database of this test's own."""
+    if postgres_server is None:
+        pytest.skip("no container engine answers: PostgreSQL is not tested here")
+    name = f"test_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(postgres_server)
+    await admin.execute(f"CREATE DATABASE {name}")
+    yield f"{postgres_server.rpartition('/')[0]}/{name}"
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
 
 
 @pytest_asyncio.fixture(scope="session")

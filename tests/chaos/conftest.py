@@ -1,6 +1,6 @@
 """Databases of a run: SQLite files, and PostgreSQL for half of the long runs where an engine answers."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,18 +19,6 @@ SERVICES = (UPSTREAM, APPLIER, BATCHER)
 def sqlite_databases(tmp_path: Path) -> Mapping[str, str]:
     """Address by service."""
     return {service: f"sqlite:///{tmp_path}/{service}.db" for service in SERVICES}
-
-
-@pytest.fixture(scope="session")
-def postgres_server(containers: bool) -> Iterator[str | None]:
-    """Address of a PostgreSQL server, None where no container engine answers."""
-    if not containers:
-        yield None
-        return
-    from testcontainers.community.postgres import PostgresContainer
-
-    with PostgresContainer("postgres:17-alpine", driver=None) as container:
-        yield container.get_connection_url()
 
 
 @pytest_asyncio.fixture

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def mutate() -> Any:
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        import mutate  # type: ignore[import-not-found,unused-ignore]  # a program, no package
-    finally:
-        sys.path.remove(str(ROOT / "tools"))
+@pytest.fixture
+def mutate(monkeypatch: pytest.MonkeyPatch) -> Any:
+    # Of the plugins, which take most of two seconds to import, the tests below need this one.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p pytest_timeout")
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import mutate  # type: ignore[import-not-found,unused-ignore]  # a program, no package
+
     return mutate
 
 

@@ -1,6 +1,5 @@
 """Databases of both flavours, a Redis that a test may wipe, and two chassis that talk to each other."""
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,9 +14,6 @@ from pydantic import SecretStr
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
 from rediscore.testing.nursery import Nursery
-from sqlalchemy import text
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
 
 OWN_DB = 9
 
@@ -27,38 +23,6 @@ def nursery() -> Iterator[Nursery]:
     """Where the processes of these tests come from."""
     with Nursery("pizzeria_chassis.serve", "pizzeria_chassis.testing.events") as made:
         yield made
-
-
-@pytest.fixture(scope="session")
-def postgres_server(containers: bool) -> Iterator[str | None]:
-    """Address of a PostgreSQL server, None where no container engine answers."""
-    if given := os.environ.get("TEST_POSTGRES_URL"):
-        yield given
-        return
-    if not containers:
-        yield None
-        return
-    from testcontainers.community.postgres import PostgresContainer
-
-    with PostgresContainer("postgres:17-alpine", driver=None) as container:
-        yield container.get_connection_url()
-
-
-@pytest_asyncio.fixture
-async def postgres_url(postgres_server: str | None) -> AsyncIterator[str]:
-    """Address of an empty PostgreSQL database of this test's own."""
-    if postgres_server is None:
-        pytest.skip("no container engine answers: PostgreSQL is not tested here")
-    name = f"test_{uuid4().hex[:12]}"
-    admin = create_async_engine(
-        make_url(postgres_server).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT"
-    )
-    async with admin.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name}"))
-    yield make_url(postgres_server).set(drivername="postgresql", database=name).render_as_string(False)
-    async with admin.connect() as connection:
-        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    await admin.dispose()
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Kitchens for tests: a database each, a Redis database each."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -27,31 +26,24 @@ def own_redis(redis_server: ServerUnderTest) -> str:
     return url
 
 
-@pytest.fixture(scope="session")
-def postgres(containers: bool) -> Iterator[Any]:
-    """A PostgreSQL server, where a container engine answers."""
-    if not containers:
-        pytest.skip("no container engine answers")
-    from testcontainers.community.postgres import PostgresContainer
-
-    with PostgresContainer("postgres:17-alpine", driver=None) as server:
-        yield server
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database; the test runs on both kinds."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'kitchen.db'}"
-    server = request.getfixturevalue("postgres")
-    name = f"kitchen_{uuid4().hex}"
-    made = server.exec(["createdb", "-U", "test", name])
-    assert made.exit_code == 0, made.output
-    return f"postgresql://test:test@{server.get_container_host_ip()}:{server.get_exposed_port(5432)}/{name}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def database_first(request: pytest.FixtureRequest) -> None:
+    """Make the database that a test asks for before its kitchens, so that it is dropped after them."""
+    if "database_url" in request.fixturenames:
+        request.getfixturevalue("database_url")
 
 
 @pytest_asyncio.fixture
-async def make_kitchens(tmp_path: Path, own_redis: str) -> AsyncIterator[Make]:
+async def make_kitchens(tmp_path: Path, own_redis: str, database_first: None) -> AsyncIterator[Make]:
     """Kitchens on SQLite with short times, and options to change that; none is opened yet."""
     made: list[Kitchens] = []
     async with AsyncExitStack() as stack:

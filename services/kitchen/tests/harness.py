@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 from kitchen_service.bootstrap import create_kitchen_app
 from kitchen_service.settings import KitchenSettings
@@ -22,6 +21,7 @@ from pizzeria_chassis.feed import feed_router
 from pizzeria_chassis.health import Check
 from pizzeria_chassis.ids import new_id
 from pizzeria_chassis.outbox import Relay
+from pizzeria_chassis.testing.serving import Server
 from pizzeria_chassis.tls import trusted
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderConfirmed, OrderedItem, Payload
@@ -39,20 +39,12 @@ TOKENS: Mapping[str, str] = {
 Json = dict[str, Any]
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # signals are pytest's
-
-
 class Served:
     """An app on a port of its own, in this process."""
 
     def __init__(self, app: FastAPI) -> None:
-        self.app = app
         self._socket = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(app, lifespan="on", log_config=None, timeout_graceful_shutdown=5)
-        self._server = _Server(config)
+        self._server = Server(app)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -68,8 +60,7 @@ class Served:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self.app.state.stopping.set()
-            self._server.should_exit = True
+            self._server.end()
             stopped, _ = await asyncio.wait({self._task}, timeout=30)
             assert stopped, f"it does not stop: {asyncio.all_tasks()}"
             self._task = None

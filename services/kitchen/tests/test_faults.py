@@ -39,12 +39,12 @@ async def ready(client: httpx.AsyncClient) -> int:
 
 
 @pytest.mark.proves("P8")
-@pytest.mark.parametrize("fault", ["cut", "pause"])
+@pytest.mark.parametrize(("fault", "lease"), [("cut", 8), ("pause", 15)])
 async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
-    fault_proxy: FaultProxy, make_kitchens: Make, own_redis: str, fault: str
+    fault_proxy: FaultProxy, make_kitchens: Make, own_redis: str, fault: str, lease: int
 ) -> None:
     kitchens: Kitchens = await make_kitchens(
-        settings={"redis_url": fault_proxy.url(own_redis), "lease_seconds": 15}
+        settings={"redis_url": fault_proxy.url(own_redis), "lease_seconds": lease}
     )
     hands = Hands(await kitchens.open())
     order_id = await kitchens.order(item(quantity=3))

@@ -126,7 +126,11 @@ async def test_the_display_says_who_works_where_what_is_late_and_who_is_silent(
 
 
 @pytest.mark.proves("P8")
-async def test_the_estimate_is_compared_with_what_then_happened(kitchens: Kitchens, hands: Hands) -> None:
+async def test_the_estimate_is_compared_with_what_then_happened(
+    kitchens: Kitchens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitchen_service.bootstrap.ESTIMATES_SECONDS", 0.2)
+    hands = Hands(await kitchens.open())
     assert (await hands.client.get("/estimates")).json()["mean_absolute_error_seconds"] is None
     order_id = await kitchens.order()
     (accepted,) = await kitchens.hears(order_id, "kitchen.ticket_accepted")
@@ -147,7 +151,7 @@ async def test_the_estimate_is_compared_with_what_then_happened(kitchens: Kitche
         text = (await hands.client.get("/metrics")).text
         return f"kitchen_estimate_bias_seconds {found['bias_seconds']}" in text
 
-    await eventually(in_metrics, within=15, every=0.2)
+    await eventually(in_metrics, within=15, every=0.05)
 
 
 @pytest.mark.proves("P7")

@@ -1,10 +1,8 @@
 """Menus for tests: a database each, a Redis database each."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -34,17 +32,6 @@ async def redis_road(own_redis: str) -> AsyncIterator[FaultProxy]:
         yield proxy
 
 
-@pytest.fixture(scope="session")
-def postgres(containers: bool) -> Iterator[Any]:
-    """A PostgreSQL server, where a container engine answers."""
-    if not containers:
-        pytest.skip("no container engine answers")
-    from testcontainers.community.postgres import PostgresContainer
-
-    with PostgresContainer("postgres:17-alpine", driver=None) as server:
-        yield server
-
-
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """An empty SQLite database."""
@@ -52,15 +39,10 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+def database_url(request: pytest.FixtureRequest) -> str:
     """An empty database; the test runs on both kinds."""
-    if request.param == "sqlite":
-        return sqlite_url
-    server = request.getfixturevalue("postgres")
-    name = f"menu_{uuid4().hex}"
-    made = server.exec(["createdb", "-U", "test", name])
-    assert made.exit_code == 0, made.output
-    return f"postgresql://test:test@{server.get_container_host_ip()}:{server.get_exposed_port(5432)}/{name}"
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
 
 
 @pytest_asyncio.fixture

@@ -1,33 +1,19 @@
 """An order service per test, with neighbours of its own."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from pizzeria_chassis.testing import serving
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
-from rediscore.testing.server import engine_answers
 
 from services.order.tests.harness import Guest, House
 from services.order.tests.neighbours import KitchenStandIn, MenuStandIn
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Address of a PostgreSQL server, where a container engine answers."""
-    if not engine_answers():
-        pytest.skip("no container engine answers: PostgreSQL is not tested here")
-    from testcontainers.community.postgres import PostgresContainer
-
-    with PostgresContainer("postgres:17-alpine", driver=None) as server:
-        yield server.get_connection_url()
 
 
 @pytest.fixture
@@ -36,26 +22,22 @@ def flavour() -> str:
     return "sqlite"
 
 
-@pytest_asyncio.fixture
-async def database_url(flavour: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+@pytest.fixture
+def database_url(flavour: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if flavour == "sqlite":
-        yield f"sqlite:///{tmp_path}/order.db"
-        return
-    server: str = request.getfixturevalue("postgres")
-    name = f"order_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(server)
-    await admin.execute(f"CREATE DATABASE {name}")
-    yield f"{server.rpartition('/')[0]}/{name}"
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+        return f"sqlite:///{tmp_path}/order.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
 
 
 @pytest_asyncio.fixture
-async def house(redis_url: str, database_url: str) -> AsyncIterator[House]:
+async def house(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     """Everything but the service itself: `open()` starts that. Streams have fixed names, so every
     test has a Redis database of its own.
     """
+    # On a busy machine the first menu may take longer than a guest would wait for it.
+    monkeypatch.setattr("order_service.adapters.menu_client.TIMEOUT", 5.0)
     settings = RedisSettings.from_url(redis_url).model_copy(update={"db": 1 + next(_numbers) % 15})
     connections = RedisConnections(settings)
     await connections.commands.flushdb()

@@ -71,7 +71,11 @@ async def test_without_any_copy_there_is_nothing_to_price_by(house: House, guest
     assert (await guest.http.get("/menu")).status_code == 503
 
 
-async def test_a_menu_that_hangs_holds_up_nobody_for_long(house: House, guest: Guest) -> None:
+async def test_a_menu_that_hangs_holds_up_nobody_for_long(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("order_service.adapters.menu_client.TIMEOUT", 1.0)  # as it is in service
+    guest = await house.guest(await house.open())
     assert (await guest.order()).status_code == 201
     house.menu.open.clear()
     answers = [await guest.order() for _ in range(5)]
