@@ -15,7 +15,7 @@ sources = $(wildcard libs/*/src services/*/src tools/*/src)
 space := $(subst ,, )
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports claims soak mutations wheel bench bench-queues bench-outbox timing lock clean environment environment-dev environment-bench
+.PHONY: help demo test lint types imports claims soak mutations wheel bench bench-queues bench-outbox timing capacity lock clean environment environment-dev environment-bench
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ bench-queues: environment-bench  ## queue, tasks and streams against BullMQ, tas
 
 timing: environment-dev  ## measure: time to the first order, the way of an order, an edit of the menu
 	@for bench in first_order order_flow menu_edit; do $(VENV)/python -m bench.$$bench || exit; done
+
+capacity: environment-dev  ## measure: the highest rate of orders that holds for a minute, and what an order costs then
+	@$(VENV)/python -m bench.capacity $(ARGS)
 
 bench-outbox: environment-dev  ## measure: outbox, relay, inbox and catching up, events per second and what each costs
 	@$(VENV)/python bench/outbox.py $(ARGS)

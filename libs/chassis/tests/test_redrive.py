@@ -1,66 +1,28 @@
 """Dead events: tried so often and no more, and handled again once when an operator wants it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from pizzeria_chassis.errors import EditRefused, LetterDecided, NoSuchLetter
-from pizzeria_chassis.letter_copies import LetterCopies
-from pizzeria_chassis.letters import Letter
-from pizzeria_chassis.operators import Operators
+from pizzeria_chassis.errors import LetterDecided, NoSuchLetter
 from pizzeria_chassis.tables import dead_letter
 from pizzeria_chassis.testing.events import (
     STARTED,
     MakeReplica,
-    Replica,
     Upstream,
     at_head,
     note_effect,
 )
 from pizzeria_chassis.transaction import Transaction
-from pizzeria_contracts.events import TicketCompleted, TicketStarted
+from pizzeria_contracts.events import TicketStarted
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.streams import DeadLetterBox
 from rediscore.streams.event import CloudEvent, RawEvent
 from rediscore.testing import eventually
 from sqlalchemy import update
 
-
-class Patient:
-    """A handler that fails for some subjects until it is healed, and counts its attempts."""
-
-    def __init__(self, consumer: Replica, *sick: str) -> None:
-        self.sick = set(sick)
-        self.attempts: dict[str, int] = {}
-        consumer.consumer.on(TicketStarted)(self.handle)
-        consumer.consumer.on(TicketCompleted)(self.handle)
-        consumer.consumer.ignore_rest()
-
-    async def handle(self, tx: Transaction, event: CloudEvent[Any]) -> None:
-        self.attempts[event.subject] = self.attempts.get(event.subject, 0) + 1
-        await note_effect(tx, event)
-        if event.subject in self.sick or getattr(event.data, "station_id", "") == "broken":
-            raise RuntimeError("a bug")
-
-
-def operators(replica: Replica) -> Operators:
-    return Operators(replica.database, copies=LetterCopies(replica.connections))
-
-
-async def waiting(replica: Replica) -> Sequence[Letter]:
-    return await operators(replica).letters(stream=KITCHEN, state="waiting", after=0, limit=100)
-
-
-async def state_of(replica: Replica, letter: Letter) -> str:
-    return (await operators(replica).letter(letter.id)).state
-
-
-def becomes(replica: Replica, letter: Letter, state: str) -> Callable[[], Any]:
-    async def it_is() -> bool:
-        return await state_of(replica, letter) == state
-
-    return it_is
+from libs.chassis.tests.desk import Patient, becomes, operators, waiting
 
 
 @pytest.mark.proves("I9", "P16")
@@ -149,76 +111,6 @@ async def test_an_event_that_fails_while_a_consumer_starts_is_tried_no_more_ofte
     assert [letter.subject for letter in dead] == ["o-1"] * 3
     assert len(await consumer.dead_reasons()) == 3
     assert patient.attempts == {"o-0": 3, "o-1": 9, "o-2": 3, "o-3": 3}
-
-
-@pytest.mark.proves("I9", "P16")
-async def test_an_edited_event_is_handled_in_its_place(replica: MakeReplica, upstream: Upstream) -> None:
-    consumer = await replica()
-    Patient(consumer)
-    await consumer.start()
-    await upstream.tell(TicketStarted(ticket_id="t-1", station_id="broken"), "o-1")
-    await at_head(consumer, upstream)
-    (letter,) = await waiting(consumer)
-    event = letter.event()
-    assert event is not None
-    desk = operators(consumer)
-    edits: list[tuple[dict[str, Any], str]] = [
-        ({"id": "other"}, "/id"),
-        ({"subject": "o-9"}, "/subject"),
-        ({"position": 7}, "/position"),
-        ({"type": "pizzeria.order.placed.v1"}, "/type"),
-        ({"data": {"ticket_id": "t-1"}}, "/data/station_id"),
-    ]
-    for change, pointer in edits:
-        with pytest.raises(EditRefused) as refused:
-            await desk.edit(letter.id, event.model_copy(update=change), who="manager")
-        assert refused.value.pointer == pointer
-    healed = {"ticket_id": "t-1", "station_id": "oven-1"}
-    await desk.edit(letter.id, event.model_copy(update={"data": healed}), who="manager")
-    # A copy of the original comes once more, before and after: it is not what is wanted.
-    await upstream.add_event(event)
-    await desk.redrive(letter.id, who="manager")
-    await upstream.add_event(event)
-    await eventually(becomes(consumer, letter, "redriven"))
-    assert await consumer.effects() == [("o-1", 1, 1)]
-    assert [(deed.action, deed.detail) for deed in await desk.log(before=None, limit=10)] == [
-        ("redrive", "edited"),
-        ("edit", ""),
-    ]
-
-
-@pytest.mark.proves("I9", "P16")
-async def test_a_copy_that_waits_before_the_redriven_one_is_handled_as_edited(
-    replica: MakeReplica, upstream: Upstream
-) -> None:
-    consumer = await replica()
-    patient = Patient(consumer)
-    await consumer.start()
-    await upstream.tell(TicketStarted(ticket_id="t-1", station_id="broken"), "o-1")
-    await at_head(consumer, upstream)
-    (letter,) = await waiting(consumer)
-    event = letter.event()
-    assert event is not None
-    desk = operators(consumer)
-    healed = {"ticket_id": "t-1", "station_id": "oven-1"}
-    await desk.edit(letter.id, event.model_copy(update={"data": healed}), who="manager")
-    held_up = asyncio.Event()
-
-    def paused(_: str) -> bool:
-        held_up.set()
-        return True
-
-    consumer.consumer.paused = paused
-    await upstream.add_event(event)
-    await asyncio.wait_for(held_up.wait(), 10)
-    await desk.redrive(letter.id, who="manager")
-    redrives = consumer.consumer._redrives
-    assert redrives is not None
-    await eventually(lambda: event.id in redrives)
-    consumer.consumer.paused = lambda _: False
-    await eventually(becomes(consumer, letter, "redriven"))
-    assert await consumer.effects() == [("o-1", 1, 1)]
-    assert patient.attempts == {"o-1": 4}  # three of the broken one, and one
 
 
 @pytest.mark.proves("I9", "P16")
