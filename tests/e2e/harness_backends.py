@@ -15,9 +15,12 @@ from rediscore.testing import ContainerServer, eventually
 from tests.e2e.harness_snapshot import SERVICES
 
 # Times of the demo made short, so that what waits for a lease or a deadline is over in a test's time.
+_EVERYWHERE = {"STREAM_LEASE_SECONDS": "2"}
 SHORT_TIMES: Mapping[str, Mapping[str, str]] = {
-    "kitchen": {"LEASE_SECONDS": "2"},
-    "order": {"KITCHEN_DEADLINE_SECONDS": "20"},
+    "kitchen": {**_EVERYWHERE, "LEASE_SECONDS": "2"},
+    "order": {**_EVERYWHERE, "KITCHEN_DEADLINE_SECONDS": "20"},
+    "menu": _EVERYWHERE,
+    "analytics": _EVERYWHERE,
 }
 
 

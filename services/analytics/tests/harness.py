@@ -152,6 +152,7 @@ class House:
             "KITCHEN_URL": self.kitchen.url,
             "MENU_URL": self.menu.url,
             "PROJECTOR_SECONDS": "0.2",
+            "STREAM_LEASE_SECONDS": "1",
             **{f"{role.upper()}_TOKEN": token for role, token in TOKENS.items()},
             **values,
         }

@@ -147,6 +147,7 @@ class Kitchens:
     """Redis as the kitchens see it and other settings, where they differ."""
 
     def __post_init__(self) -> None:
+        self.settings = {"stream_lease_seconds": 2, **self.settings}
         self.orders = Upstream(ORDERS, self.folder, self.redis_url)
         self.menu = Upstream(MENU, self.folder, self.redis_url)
         self.connections = RedisConnections(RedisSettings.from_url(self.redis_url, socket_timeout=15))

@@ -10,11 +10,7 @@ from pizzeria.supervisor.ports import reserve
 
 def listener(port: int = 0) -> socket.socket:
     """What a server does to get a port."""
-    server = socket.socket()
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("127.0.0.1", port))
-    server.listen()
-    return server
+    return socket.create_server(("127.0.0.1", port))
 
 
 def two_neighbours() -> tuple[socket.socket, int]:

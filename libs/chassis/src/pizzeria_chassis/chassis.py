@@ -105,7 +105,13 @@ class Chassis:
             clock=self.clock,
         )
         DatabaseMetrics(self.database, self.registry)
-        self.streams = ReliableStreams(self.connections, group=name, keys=self.keys, registry=self.registry)
+        self.streams = ReliableStreams(
+            self.connections,
+            group=name,
+            keys=self.keys,
+            lease_ttl=settings.stream_lease_seconds,
+            registry=self.registry,
+        )
         self.authenticator = Authenticator(settings.tokens)
         self._publishes = publishes
         self._package = package

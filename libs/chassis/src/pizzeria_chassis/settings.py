@@ -59,6 +59,7 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     stream_partitions: Annotated[int, Field(ge=1, le=256)] = 1
+    stream_lease_seconds: Annotated[float, Field(ge=1, le=300)] = 5.0
     inbox_retention_hours: Annotated[float, Field(gt=0)] = 168.0
     grace_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
 

@@ -16,7 +16,6 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import partial
 from typing import TypeVar
 
 from order_service import bootstrap
@@ -33,12 +32,10 @@ from order_service.domain.saga import Answer, Step
 from order_service.settings import OrderSettings
 from order_service.use_cases.cart_ports import FoundCart, Owner
 from order_service.use_cases.ports import PaymentProvider
-from pizzeria_chassis import chassis
 from pizzeria_chassis.serve import serve
 from pizzeria_chassis.settings import load_settings
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderPlaced
-from rediscore.streams import ReliableStreams
 from sqlalchemy import event
 
 T = TypeVar("T")
@@ -149,8 +146,6 @@ def main() -> None:
     vars(bootstrap)["SqlOrders"] = DeadlyOrders
     SqlMailbox.deliver = die_delivering  # type: ignore[method-assign]
     RedisCarts.forget = die_ordered  # type: ignore[method-assign]
-    # Whoever comes after waits until the dead one's lease has run out.
-    vars(chassis)["ReliableStreams"] = partial(ReliableStreams, lease_ttl=1.0)
     serve(
         lambda settings: bootstrap.create_order_app(settings, around_provider=DeadlyProvider),
         load_settings(OrderSettings),

@@ -50,6 +50,7 @@ class Replica:
             "SAGA_LEASE_SECONDS": "1",
             "SAGA_POLL_SECONDS": "0.1",
             "NOTICE_PATIENCE_SECONDS": "0.5",
+            "STREAM_LEASE_SECONDS": "1",  # whoever comes after waits until the dead one's has run out
             "DIE_AT": die_at,
             **{f"{role.upper()}_TOKEN": token for role, token in TOKENS.items()},
             **changes,
