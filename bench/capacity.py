@@ -156,7 +156,7 @@ class Staff:
         answer = await self._pool.request(
             "POST",
             f"{self._urls['kitchen']}{path}",
-            headers={**self._as(role), "Content-Type": "application/json"},
+            headers=[*self._as(role).items(), ("Content-Type", "application/json")],
             content=json.dumps(body).encode(),
             extensions={"timeout": {"connect": 5.0, "read": 30.0, "write": 5.0, "pool": 30.0}},
         )
