@@ -99,6 +99,7 @@ class Processes:
         contained: Redis in a container instead of the embedded server.
         postgres: a running server for all four databases, made on it here; without it SQLite files.
         replicas: processes per service.
+        commands: for processes that are started by another command than `python -m <service>`.
     """
 
     def __init__(
@@ -109,11 +110,13 @@ class Processes:
         contained: bool = False,
         postgres: Any = None,
         replicas: Mapping[str, int] | None = None,
+        commands: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.name = name
         self._folder = folder
         self._postgres = postgres
         self._replicas = replicas or {}
+        self._commands = commands or {}
         self._redis = ContainerRedis() if contained else None
         self._supervisor: Supervisor | None = None
         self._endings: dict[str, str] = {}
@@ -150,6 +153,7 @@ class Processes:
                 redis_url=self._redis.url if self._redis else None,
                 database_urls=databases,
                 replicas=self._replicas,
+                commands=self._commands,
                 environment=SHORT_TIMES,
                 any_port=True,
                 # Many kills in one run must not add up to long pauses.
@@ -198,6 +202,10 @@ class Processes:
         os.kill(pid, signal.SIGTERM)
         await eventually(lambda: "exited" in self._endings.get(process, ""), within=15)
         return self._endings[process]
+
+    async def restart(self, process: str) -> None:
+        """End one process in good order, start it again, return when it is ready."""
+        await self._running.restart(process)
 
     def database(self, service: str) -> Path:
         """The SQLite file of a service."""

@@ -23,7 +23,14 @@ from pizzeria_chassis.testing.events import (
     tell_orders,
 )
 from pizzeria_chassis.transaction import Transaction
-from pizzeria_contracts.events import OrderPlaced, OrderReady, StockLow, TicketStarted
+from pizzeria_contracts.events import (
+    OrderPlaced,
+    OrderReady,
+    StockLow,
+    TicketCompleted,
+    TicketCompletedV2,
+    TicketStarted,
+)
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.settings import RedisSettings
 from rediscore.streams.event import CloudEvent, RawEvent
@@ -246,3 +253,23 @@ async def test_batches_are_one_transaction_and_one_bad_event_is_one_dead_letter(
     await eventually(buried, within=20)
     assert await consumer.dead_reasons() == ["handler-failed", "rejected"]
     assert await consumer.position() == 41
+
+
+async def test_two_versions_of_an_event_come_to_one_handler_as_the_newer_one(
+    replica: MakeReplica, upstream: Upstream
+) -> None:
+    consumer = await replica()
+    told: list[int] = []
+
+    @consumer.consumer.on(TicketCompletedV2)
+    async def completed(tx: Transaction, event: CloudEvent[TicketCompletedV2]) -> None:
+        told.append(event.data.milliseconds)
+
+    consumer.consumer.ignore_rest()
+    await consumer.start()
+    await upstream.tell(TicketCompleted(ticket_id="t-1", station_id="oven-1", seconds=1.5))
+    await upstream.tell(TicketCompletedV2(ticket_id="t-2", station_id="oven-1", milliseconds=2500))
+    await at_head(consumer, upstream)
+    assert told == [1500, 2500]
+    with pytest.raises(ValueError, match="has a handler already"):
+        consumer.consumer.on(TicketCompleted)

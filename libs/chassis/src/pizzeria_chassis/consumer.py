@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import structlog
-from pizzeria_contracts.events import Payload, payload_model, type_of
+from pizzeria_contracts.events import Payload, payload_model, read_as, versions
 from pizzeria_contracts.streams import STREAM_TYPES, subject_name
 from rediscore.retry import Backoff
 from rediscore.streams import (
@@ -92,6 +92,7 @@ class EventConsumer:
         self._tracker = PositionTracker()
         self._order = SubjectOrder()
         self._handlers: dict[str, EventHandler] = {}
+        self._wanted: dict[str, type[Payload]] = {}
         self._batch_handler: BatchHandler | None = None
         self._ignores_rest = False
         self._subscriber: Subscriber | None = None
@@ -106,15 +107,24 @@ class EventConsumer:
         self._task = PeriodicTask(f"inbox:{stream}", LOOK_SECONDS, self._look, backoff=Backoff(0.2, 2.0))
 
     def on(self, payload: type[Payload]) -> Callable[[HandlerT], HandlerT]:
-        """Register ``handler(tx: Transaction, event: CloudEvent[Payload])`` for one event type."""
-        event_type = type_of(payload)
-        if event_type not in STREAM_TYPES[self.stream]:
-            raise ValueError(f"{event_type} does not travel on {self.stream}; choose the stream it is on.")
-        if event_type in self._handlers:
-            raise ValueError(f"{event_type} has a handler already; one service handles a type in one place.")
+        """Register ``handler(tx: Transaction, event: CloudEvent[Payload])`` for one event type.
+
+        Events of its older versions come to the same handler, their data made into this version.
+        """
+        types = versions(payload)
+        for event_type in types:
+            if event_type not in STREAM_TYPES[self.stream]:
+                raise ValueError(
+                    f"{event_type} does not travel on {self.stream}; choose the stream it is on."
+                )
+            if event_type in self._handlers:
+                raise ValueError(
+                    f"{event_type} has a handler already; one service handles a type in one place."
+                )
 
         def register(handler: HandlerT) -> HandlerT:
-            self._handlers[event_type] = handler
+            self._handlers.update(dict.fromkeys(types, handler))
+            self._wanted.update(dict.fromkeys(types, payload))
             self._declare(batch=False)
             return handler
 
@@ -241,7 +251,7 @@ class EventConsumer:
         await self._handle(body, self._handlers.get(body.type, _nothing), wish)
 
     async def _handle(self, event: RawEvent, handler: EventHandler, wish: Wish | None = None) -> None:
-        payload = payload_model(event.type).read(event.data)
+        payload = read_as(self._wanted.get(event.type) or payload_model(event.type), event.type, event.data)
         # Validated just now; validating the envelope again would cost and change nothing.
         typed = CloudEvent[Any].model_construct(**{**event.__dict__, "data": payload})
         names: dict[str, Any] = {subject_name(event.type): event.subject, "event_id": event.id}

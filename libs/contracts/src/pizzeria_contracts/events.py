@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from pizzeria_contracts.kitchen_events import (
     CancellationAccepted,
@@ -14,6 +14,7 @@ from pizzeria_contracts.kitchen_events import (
     StockRestored,
     TicketAccepted,
     TicketCompleted,
+    TicketCompletedV2,
     TicketRejected,
     TicketStarted,
 )
@@ -56,10 +57,13 @@ __all__ = [
     "StockRestored",
     "TicketAccepted",
     "TicketCompleted",
+    "TicketCompletedV2",
     "TicketRejected",
     "TicketStarted",
     "payload_model",
+    "read_as",
     "type_of",
+    "versions",
 ]
 
 ORDER_PAYLOADS: Final[tuple[type[Payload], ...]] = (
@@ -76,6 +80,7 @@ KITCHEN_PAYLOADS: Final[tuple[type[Payload], ...]] = (
     TicketRejected,
     TicketStarted,
     TicketCompleted,
+    TicketCompletedV2,
     OrderReady,
     CancellationAccepted,
     CancellationRefused,
@@ -89,6 +94,7 @@ MENU_PAYLOADS: Final[tuple[type[Payload], ...]] = (MenuItemChanged, MenuItemWith
 EVENT_TYPES: Final[Mapping[type[Payload], str]] = MappingProxyType(
     {payload: payload.event_type for payload in (*ORDER_PAYLOADS, *KITCHEN_PAYLOADS, *MENU_PAYLOADS)}
 )
+P = TypeVar("P", bound=Payload)
 _MODELS: Final = {event_type: payload for payload, event_type in EVENT_TYPES.items()}
 
 
@@ -109,3 +115,23 @@ def payload_model(event_type: str) -> type[Payload]:
         raise LookupError(
             f"no event type {event_type!r} in these contracts; update pizzeria-contracts"
         ) from None
+
+
+def versions(payload: type[Payload]) -> Mapping[str, type[Payload]]:
+    """Return the event types that can be read as ``payload``: its own and those of all versions before."""
+    found = {payload.event_type: payload}
+    return found if payload.older is None else {**found, **versions(payload.older)}
+
+
+def read_as(payload: type[P], event_type: str, data: Any) -> P:
+    """Return the ``data`` of an event as ``payload``, made from an older version where it is one.
+
+    Raises:
+        LookupError: ``event_type`` is no version of it.
+        pydantic.ValidationError: a known field is missing or wrong.
+    """
+    if event_type == payload.event_type:
+        return payload.read(data)
+    if payload.older is None:
+        raise LookupError(f"{event_type} cannot be read as {payload.event_type}")
+    return payload.upcast(read_as(payload.older, event_type, data))

@@ -32,6 +32,13 @@ class Payload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     event_type: ClassVar[str]
+    older: ClassVar["type[Payload] | None"] = None
+    """The version before this one, if there was one that could not be read as this one."""
+
+    @classmethod
+    def upcast(cls, old: Any) -> Self:
+        """Make this version from the one before, ``older``; each version overrides it."""
+        raise NotImplementedError(f"{cls.__name__} follows no older version.")
 
     @classmethod
     def read(cls, data: Any) -> Self:

@@ -23,7 +23,7 @@ from pizzeria_contracts.events import (
     PaymentCaptured,
     PaymentRefunded,
     TicketAccepted,
-    TicketCompleted,
+    TicketCompletedV2,
     TicketStarted,
 )
 from rediscore.streams import CloudEvent
@@ -109,8 +109,8 @@ def _timings(story: Story) -> _Counted:
         field = f"{timing}:{end.hour:02}:{content.priority}:{bucket_of(milliseconds)}"
         return Cell(timings_table(end.date()), field), 1
 
-    for completed in _per_ticket(story, TicketCompleted):
-        milliseconds = _milliseconds(completed.what)
+    for completed in _per_ticket(story, TicketCompletedV2):
+        milliseconds = completed.what.milliseconds
         yield took("preparation", completed.at, milliseconds)
         if len(pizzas) == 1:  # else nobody says which of them it was
             field = f"pizza:{next(iter(pizzas))}:{bucket_of(milliseconds)}"
@@ -127,10 +127,10 @@ def _timings(story: Story) -> _Counted:
 
 
 def _stations(story: Story) -> _Counted:
-    for completed in _per_ticket(story, TicketCompleted):
+    for completed in _per_ticket(story, TicketCompletedV2):
         station = completed.what.station_id
         yield from _boards("stations-completed", completed.at, station, 1)
-        yield from _boards("stations-milliseconds", completed.at, station, _milliseconds(completed.what))
+        yield from _boards("stations-milliseconds", completed.at, station, completed.what.milliseconds)
 
 
 def _customers(story: Story) -> _Counted:
@@ -150,7 +150,7 @@ def _customers(story: Story) -> _Counted:
         yield Cell(table, f"{day}:pizza:{item.pizza_id}"), item.quantity
 
 
-def _per_ticket(story: Story, kind: type[TicketStarted] | type[TicketCompleted]) -> Iterator[Told[Any]]:
+def _per_ticket(story: Story, kind: type[TicketStarted] | type[TicketCompletedV2]) -> Iterator[Told[Any]]:
     """The first of each ticket: a station that dies leaves its start behind, and another starts anew."""
     seen: set[str] = set()
     for told in story.all(kind):
@@ -170,7 +170,3 @@ def _hour(at: datetime, what: str) -> Cell:
 
 def _cents(amount: Decimal) -> int:
     return int(amount * 100)
-
-
-def _milliseconds(completed: TicketCompleted) -> int:
-    return round(completed.seconds * 1000)

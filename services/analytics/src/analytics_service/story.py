@@ -16,8 +16,10 @@ from pizzeria_contracts.events import (
     PaymentCaptured,
     PaymentRefunded,
     TicketAccepted,
-    TicketCompleted,
+    TicketCompletedV2,
     TicketStarted,
+    read_as,
+    versions,
 )
 from pydantic import ValidationError
 from rediscore.streams import CloudEvent
@@ -28,9 +30,9 @@ P = TypeVar("P", bound=Payload)
 
 _READ: Final[tuple[type[Payload], ...]] = (
     OrderPlaced, OrderConfirmed, OrderCancelled, PaymentCaptured, PaymentRefunded,
-    TicketAccepted, TicketStarted, TicketCompleted, OrderReady, DeliveryCompleted,
+    TicketAccepted, TicketStarted, TicketCompletedV2, OrderReady, DeliveryCompleted,
 )  # fmt: skip
-_MODELS: Final = {model.event_type: model for model in _READ}
+_MODELS: Final = {event_type: model for model in _READ for event_type in versions(model)}
 READ_TYPES: Final = frozenset(_MODELS)
 """Types of events that any projection looks at; the others change nothing."""
 
@@ -79,7 +81,7 @@ def read_story(events: Iterable[CloudEvent[dict[str, Any]]]) -> Story:
         if model is None:
             continue
         try:
-            payload = model.read(event.data)
+            payload = read_as(model, event.type, event.data)
         except ValidationError:
             # Counted and passed, not raised: the fold must get past it, today and at every rebuild.
             story.unreadable += 1

@@ -82,7 +82,10 @@ def create_kitchen_app(
         )
     )
     store = SqlStore(chassis.database, clock)
-    kitchen = make_kitchen(store, dispatch, LiveHints(chassis.live), Views(chassis.database, clock), clock)
+    queries = Views(chassis.database, clock)
+    kitchen = make_kitchen(
+        store, dispatch, LiveHints(chassis.live), queries, clock, settings.ticket_completed_version
+    )
     subscribe_to_orders(chassis.consumer(ORDERS, upstream=settings.order_url), kitchen.subscriptions)
     subscribe_to_menu(chassis.consumer(MENU, upstream=settings.menu_url), kitchen.subscriptions)
     # Short pauses between failures: when Redis is back, its queue is to be rebuilt at once.
@@ -104,14 +107,16 @@ def create_kitchen_app(
     return app
 
 
-def make_kitchen(store: Store, dispatch: Dispatch, hints: Hints, queries: Views, clock: Clock) -> Kitchen:
+def make_kitchen(
+    store: Store, dispatch: Dispatch, hints: Hints, queries: Views, clock: Clock, told_in_version: int
+) -> Kitchen:
     """The use cases on these adapters."""
     return Kitchen(
         commands=Commands(
             arrange_station=ArrangeStation(clock, store),
             claim_ticket=ClaimTicket(clock, store, dispatch, hints),
             extend_lease=ExtendLease(clock, store, dispatch),
-            complete_ticket=CompleteTicket(clock, store, dispatch, hints),
+            complete_ticket=CompleteTicket(clock, store, dispatch, hints, told_in_version),
             fail_ticket=FailTicket(clock, store, dispatch, hints),
             restock=Restock(store, new_id),
             deliver_order=DeliverOrder(clock, store, hints),

@@ -13,6 +13,7 @@ class KitchenSettings(ServiceSettings):
     lease_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
     sweep_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
     queue_capacity: Annotated[int, Field(ge=1)] = 100_000
+    ticket_completed_version: Annotated[int, Field(ge=1, le=2)] = 1
 
     @property
     def lease(self) -> timedelta:

@@ -13,7 +13,7 @@ from pizzeria_contracts.events import (
     OrderReady,
     Payload,
     TicketAccepted,
-    TicketCompleted,
+    TicketCompletedV2,
     TicketRejected,
     TicketStarted,
 )
@@ -39,7 +39,7 @@ SUBSCRIBES: Final[Mapping[str, Mapping[type[Payload], Callable[..., Awaitable[No
         TicketAccepted: KitchenNews.accepted,
         TicketRejected: KitchenNews.rejected,
         TicketStarted: KitchenNews.started,
-        TicketCompleted: KitchenNews.completed,
+        TicketCompletedV2: KitchenNews.completed,
         OrderReady: KitchenNews.ready,
         CancellationAccepted: KitchenNews.cancelled,
         CancellationRefused: KitchenNews.kept,

@@ -1,9 +1,10 @@
 """A pizza is cooked: its ingredients are consumed, and the last one makes the order ready."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
-from pizzeria_contracts.events import OrderReady, TicketCompleted
+from pizzeria_contracts.events import OrderReady, Payload, TicketCompleted, TicketCompletedV2
 from rediscore.clock import Clock
 
 from kitchen_service.domain.errors import NotFound
@@ -20,6 +21,8 @@ from kitchen_service.use_cases.ports import Books, Dispatch, Hints, Store
 class CompleteTicket:
     """The completed ticket; the same token once more gives the same answer. Needs SQL only.
 
+    Args:
+        version: in which version it is told; 2 when all who hear it can read that.
     Raises: NotFound, StaleLease when another station has a newer token.
     """
 
@@ -27,6 +30,7 @@ class CompleteTicket:
     store: Store
     dispatch: Dispatch
     hints: Hints
+    version: int = 1
 
     async def __call__(self, ticket_id: str, token: int) -> Ticket:
         return await self.store.transact(partial(self._complete, ticket_id, token))
@@ -43,17 +47,18 @@ class CompleteTicket:
         await books.tickets.save(completed)
         await books.tickets.note(*what_happened(ticket, completed, now))
         await move_stock(books, MovementKind.CONSUME, {ticket.id: ticket.ingredients})
-        await books.publish(
-            TicketCompleted(
-                ticket_id=ticket.id,
-                station_id=completed.station_id or "",
-                seconds=max(0.0, (now - (completed.started_at or now)).total_seconds()),
-            ),
-            subject=order.id,
-        )
+        took = max(timedelta(), now - (completed.started_at or now))
+        await books.publish(self._told(ticket.id, completed.station_id or "", took), subject=order.id)
         await self._ready_with_the_last(order, books)
         follow_up(books, self.hints, order.id, lambda: self.dispatch.done(completed, token))
         return completed
+
+    def _told(self, ticket_id: str, station_id: str, took: timedelta) -> Payload:
+        if self.version == 1:
+            return TicketCompleted(ticket_id=ticket_id, station_id=station_id, seconds=took.total_seconds())
+        return TicketCompletedV2(
+            ticket_id=ticket_id, station_id=station_id, milliseconds=round(took.total_seconds() * 1000)
+        )
 
     async def _ready_with_the_last(self, order: KitchenOrder, books: Books) -> None:
         if order.gone or await books.tickets.unfinished_of(order.id):

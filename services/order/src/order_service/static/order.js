@@ -16,6 +16,7 @@ const WORDS = {
   "pizzeria.kitchen.ticket_rejected.v1": "The kitchen cannot",
   "pizzeria.kitchen.ticket_started.v1": "A pizza was begun",
   "pizzeria.kitchen.ticket_completed.v1": "A pizza is done",
+  "pizzeria.kitchen.ticket_completed.v2": "A pizza is done",
   "pizzeria.kitchen.order_ready.v1": "All is cooked",
   "pizzeria.kitchen.cancellation_accepted.v1": "The kitchen lets go",
   "pizzeria.kitchen.cancellation_refused.v1": "Too late: it is being cooked",

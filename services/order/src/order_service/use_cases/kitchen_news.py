@@ -11,7 +11,7 @@ from pizzeria_contracts.events import (
     OrderReady,
     Payload,
     TicketAccepted,
-    TicketCompleted,
+    TicketCompletedV2,
     TicketRejected,
     TicketStarted,
 )
@@ -52,7 +52,7 @@ class KitchenNews:
     async def started(self, tx: Transaction, event: CloudEvent[TicketStarted]) -> None:
         await self._tell(tx, event, News(Answer.STARTED))
 
-    async def completed(self, tx: Transaction, event: CloudEvent[TicketCompleted]) -> None:
+    async def completed(self, tx: Transaction, event: CloudEvent[TicketCompletedV2]) -> None:
         # One of several pizzas, or the last: order_ready tells which. A completed one was started.
         await self._tell(tx, event, News(Answer.STARTED))
 
