@@ -107,7 +107,7 @@ async def check_the_bound(
     starts. So an entry of the lowest class waits for those that come within that difference, and no longer.
     """
     ms = 1_800_000_000_000
-    clock = ms  # of the queue: it never runs backwards
+    clock = 0  # of the queue: from its first use on it never runs backwards
     queue = PriorityQueue(
         connections,
         uuid4().hex,

@@ -150,6 +150,7 @@ async def test_pages_filters_and_single_calls(tasks: Tasks, http: httpx.AsyncCli
     assert (await http.get("/calls/mail/3")).json()["id"] == "mail/3"
     assert (await http.get("/calls/nobody")).status_code == 404
     assert (await http.get("/calls", params={"state": "asleep"})).status_code == 422
+    assert (await http.get("/calls", params={"state": "queued", "skip": 10**18})).status_code == 422
 
 
 async def test_the_dead_newest_first_and_retried_one_or_all(tasks: Tasks, http: httpx.AsyncClient) -> None:

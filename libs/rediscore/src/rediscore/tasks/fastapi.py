@@ -22,7 +22,7 @@ _INLINE: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 TaskId = Annotated[str, Field(min_length=1, max_length=512)]
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
-Skip = Annotated[int, Query(ge=0, description="How many to leave out: `next` of the page before.")]
+Skip = Annotated[int, Query(ge=0, le=10**9, description="How many to leave out: `next` of the page before.")]
 
 
 class _Order(BaseModel):
