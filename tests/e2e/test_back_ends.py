@@ -21,7 +21,7 @@ CASES = [
 ]
 
 
-@pytest.mark.proves("P17", "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I9")
+@pytest.mark.proves("P4", "P8", "P17", "R16", "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I9")
 @pytest.mark.parametrize("make_back_end", BACK_ENDS, indirect=True, scope="session")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 async def test_on_every_back_end(case: Callable[[Pizzeria], Awaitable[None]], shop: Pizzeria) -> None:

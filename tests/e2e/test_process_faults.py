@@ -5,22 +5,11 @@ import random
 
 import pytest
 
-from tests.e2e import cases
 from tests.e2e.harness import Pizzeria
 from tests.e2e.harness_people import pizzas
 from tests.e2e.harness_snapshot import SERVICES
 
 pytestmark = pytest.mark.xdist_group("e2e-full")
-
-
-@pytest.mark.proves("R16", "P8", "I3", "I1")
-async def test_kitchen_killed_while_cooking(pizzeria: Pizzeria) -> None:
-    await cases.kitchen_killed_while_cooking(pizzeria)
-
-
-@pytest.mark.proves("P4", "I1", "I5")
-async def test_order_killed_between_commit_and_relay(pizzeria: Pizzeria) -> None:
-    await cases.order_killed_before_relay(pizzeria)
 
 
 @pytest.mark.proves("R16", "P8", "I3")

@@ -53,7 +53,7 @@ async def test_both_versions_run_side_by_side_under_load(upgradable: Pizzeria, t
         upgrading = asyncio.create_task(upgrade())
         while not upgrading.done():
             await guest.place(pizzas(quantity=2))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
         await upgrading
     await shop.check_invariants()
     assert told[0] == {OLD}

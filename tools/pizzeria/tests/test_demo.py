@@ -75,7 +75,7 @@ def test_what_was_ordered_survives_the_next_start(tmp_path: Path) -> None:
     first.wait_for("Ctrl-C ends everything")
     placed = first.run("order").stdout.split()[1]
     assert first.stop() == 0
-    second = Demo(tmp_path, "--rate", "5")
+    second = Demo(tmp_path, "--rate", "1")
     try:
         second.wait_for("Ctrl-C ends everything")
         # Without a terminal every change of an order is a line.
