@@ -194,9 +194,9 @@ def create_order_app(
         PeriodicTask("housekeeping", HOUR, lambda: delete_expired(database)),
     ):
         chassis.add(component)
+    chassis.page(Page("order", "Order", "order_service"))
     chassis.page(Page("mailbox", "Mailbox", "order_service"))
     limits = limits_of(chassis, settings)
-    chassis.page(Page("order", "Order", "order_service"))
     app = chassis.app(
         sessions_router(service, limits),
         me_router(service),

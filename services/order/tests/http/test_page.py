@@ -24,7 +24,7 @@ async def test_a_guest_orders_and_follows_the_order_live(house: House, tab: "Tab
     http = await house.open()
     addresses: list[str] = []
     tab.on("request", lambda request: addresses.append(request.url))
-    await tab.goto(f"{http.base_url}/pages/order")
+    await tab.goto(str(http.base_url))
     await tab.get_by_label("Your name").fill("Ada")
     await tab.get_by_role("button", name="Come in").click()
     await tab.get_by_text("Good to see you, Ada.").wait_for()
