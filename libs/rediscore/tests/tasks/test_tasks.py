@@ -99,6 +99,8 @@ async def test_tried_again_and_given_up_with_its_reason(tasks: Tasks, start: Sta
     never, typo = await tasks.queue.peek(state="dead")
     assert (never.failures, typo.failures) == (3, 1)
     assert 'raise ValueError("no such street")' in typo.reason
+    # The queue bounds the attempts as well; that the worker knows which was the last is seen in its counts.
+    assert (tasks.meter.counts["failed"], tasks.meter.counts["dead"]) == (3, 2)
 
 
 async def test_redriven_from_the_dead(tasks: Tasks, start: Start) -> None:
