@@ -94,6 +94,7 @@ async def p4_the_card_is_asked_and_never_charged_twice(shop: Pizzeria) -> None:
     ended = await shop.reaches(declined["id"], "cancelled")
     assert ended["payment"]["captured"]["amount"] == "0.00"
     await shop.reaches(silent["id"], "confirmed")
+    await shop.cook().cook(silent["id"])  # so that all of it has been told by now
     assert (await shop.events(silent["id"])).count("payment.captured") == 1
 
 

@@ -38,7 +38,7 @@ async def test_answers_come_late_or_fail_until_the_time_is_over(demo: Shop) -> N
     started = time.monotonic()
     await demo.get("/events/head")
     assert time.monotonic() - started >= 0.12
-    await switch(demo, kind="errors", value=1, seconds=0.6)
+    await switch(demo, kind="errors", value=1, seconds=2.5)
     refused = await demo.client.get("/events/head")
     assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
     assert "retry-after" in refused.headers
