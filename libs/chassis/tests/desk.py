@@ -6,14 +6,11 @@ from typing import Any
 from pizzeria_chassis.letter_copies import LetterCopies
 from pizzeria_chassis.letters import Letter
 from pizzeria_chassis.operators import Operators
-from pizzeria_chassis.testing.events import (
-    Replica,
-    note_effect,
-)
+from pizzeria_chassis.testing.events import Replica, Upstream, at_head, note_effect
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import TicketCompleted, TicketStarted
 from pizzeria_contracts.streams import KITCHEN
-from rediscore.streams.event import CloudEvent
+from rediscore.streams.event import CloudEvent, RawEvent
 
 
 class Patient:
@@ -31,6 +28,18 @@ class Patient:
         await note_effect(tx, event)
         if event.subject in self.sick or getattr(event.data, "station_id", "") == "broken":
             raise RuntimeError("a bug")
+
+
+async def dead_and_healthy(consumer: Replica, upstream: Upstream) -> tuple[Letter, RawEvent, RawEvent]:
+    """A letter about an event that `Patient` cannot handle, that event, and what an operator makes of it."""
+    await consumer.start()
+    await upstream.tell(TicketStarted(ticket_id="t-1", station_id="broken"), "o-1")
+    await at_head(consumer, upstream)
+    (letter,) = await waiting(consumer)
+    event = letter.event()
+    assert event is not None
+    healed = {"ticket_id": "t-1", "station_id": "oven-1"}
+    return letter, event, event.model_copy(update={"data": healed})
 
 
 def operators(replica: Replica) -> Operators:

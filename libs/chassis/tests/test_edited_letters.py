@@ -8,24 +8,17 @@ from pizzeria_chassis.errors import EditRefused
 from pizzeria_chassis.testing.events import (
     MakeReplica,
     Upstream,
-    at_head,
 )
-from pizzeria_contracts.events import TicketStarted
 from rediscore.testing import eventually
 
-from libs.chassis.tests.desk import Patient, becomes, operators, waiting
+from libs.chassis.tests.desk import Patient, becomes, dead_and_healthy, operators
 
 
 @pytest.mark.proves("I9", "P16")
 async def test_an_edited_event_is_handled_in_its_place(replica: MakeReplica, upstream: Upstream) -> None:
     consumer = await replica()
     Patient(consumer)
-    await consumer.start()
-    await upstream.tell(TicketStarted(ticket_id="t-1", station_id="broken"), "o-1")
-    await at_head(consumer, upstream)
-    (letter,) = await waiting(consumer)
-    event = letter.event()
-    assert event is not None
+    letter, event, healed = await dead_and_healthy(consumer, upstream)
     desk = operators(consumer)
     edits: list[tuple[dict[str, Any], str]] = [
         ({"id": "other"}, "/id"),
@@ -38,8 +31,7 @@ async def test_an_edited_event_is_handled_in_its_place(replica: MakeReplica, ups
         with pytest.raises(EditRefused) as refused:
             await desk.edit(letter.id, event.model_copy(update=change), who="manager")
         assert refused.value.pointer == pointer
-    healed = {"ticket_id": "t-1", "station_id": "oven-1"}
-    await desk.edit(letter.id, event.model_copy(update={"data": healed}), who="manager")
+    await desk.edit(letter.id, healed, who="manager")
     # A copy of the original comes once more, before and after: it is not what is wanted.
     await upstream.add_event(event)
     await desk.redrive(letter.id, who="manager")
@@ -58,15 +50,9 @@ async def test_a_copy_that_waits_before_the_redriven_one_is_handled_as_edited(
 ) -> None:
     consumer = await replica()
     patient = Patient(consumer)
-    await consumer.start()
-    await upstream.tell(TicketStarted(ticket_id="t-1", station_id="broken"), "o-1")
-    await at_head(consumer, upstream)
-    (letter,) = await waiting(consumer)
-    event = letter.event()
-    assert event is not None
+    letter, event, healed = await dead_and_healthy(consumer, upstream)
     desk = operators(consumer)
-    healed = {"ticket_id": "t-1", "station_id": "oven-1"}
-    await desk.edit(letter.id, event.model_copy(update={"data": healed}), who="manager")
+    await desk.edit(letter.id, healed, who="manager")
     held_up = asyncio.Event()
 
     def paused(_: str) -> bool:

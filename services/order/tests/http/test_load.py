@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from order_service.adapters.kitchen_client import KitchenClient
+from order_service.adapters.kitchen_load import SqlKitchenLoad
+from pizzeria_chassis.database import Database
 from pizzeria_contracts.events import OrderReady
 from rediscore.testing import FaultProxy
 
@@ -58,6 +61,19 @@ async def test_the_estimate_grows_with_what_is_open(house: House) -> None:
     assert minutes == [1, 1, 1, 1, 2, 2, 2, 2, 3]  # two pizzas each, eight places
     express = (await guest.order(priority="express")).json()
     assert round(promised(express).total_seconds() / 60) == 1  # only express orders are before it
+
+
+@pytest.mark.proves("P3")
+async def test_what_was_added_since_the_last_count_is_before_an_express_order_only_if_it_is_express(
+    house: House,
+) -> None:
+    await house.open()  # makes the tables
+    database = Database(house.database_url, source="/pizzeria/order")
+    load = SqlKitchenLoad(database, KitchenClient(house.kitchen_url, None))
+    with load.adding(5, "standard"), load.adding(3, "express"):
+        backlog = await load.backlog()
+        assert (backlog.ahead_of("standard"), backlog.ahead_of("express")) == (8, 3)
+    await database.aclose()
 
 
 @pytest.mark.proves("P3", "P17")

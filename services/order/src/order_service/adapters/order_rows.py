@@ -46,22 +46,6 @@ def as_changes(order: Order) -> dict[str, Any]:
     }
 
 
-CHANGING = (
-    "status",
-    "version",
-    "payment_status",
-    "captured",
-    "refunded",
-    "cancellation",
-    "closing",
-    "estimated_ready_at",
-    "saga_step",
-    "saga_due_at",
-    "saga_attempts",
-)
-"""The names in `as_changes`."""
-
-
 def as_order(row: Row[Any]) -> Order:
     return Order(
         id=row.id,

@@ -12,7 +12,7 @@ from pizzeria_contracts.events import Payload, PaymentCaptured, PaymentDeclined,
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from order_service.adapters.order_rows import CHANGING, as_changes, as_order, as_row
+from order_service.adapters.order_rows import as_changes, as_order, as_row
 from order_service.adapters.sql_cart_ids import spend_cart
 from order_service.adapters.sql_journey import read_journey
 from order_service.adapters.sql_mailbox import remember
@@ -27,10 +27,10 @@ from order_service.domain.saga import Step
 _GET = select(orders).where(orders.c.id == bindparam("wanted"))
 _LOCK = _GET.with_for_update()
 _ADD = insert(orders)
+# Sets the columns that it is executed with.
 _CHANGE = (
     update(orders)
     .where(orders.c.id == bindparam("wanted"), orders.c.version == bindparam("seen"))
-    .values({name: bindparam(name) for name in CHANGING})
     .returning(orders.c.id)
 )
 _ANSWER = select(idempotency).where(
