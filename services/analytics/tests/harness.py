@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from analytics_service import archive
@@ -127,6 +128,23 @@ class House:
         order_id = new_id()
         await self.order.tell(*order_of(pizza_id, quantity, total), subject=order_id)
         return order_id
+
+    @contextlib.asynccontextmanager
+    async def guests(self, random: Random, every: float) -> AsyncIterator[None]:
+        """Orders come in for as long as the block runs; none of them is broken off by its end."""
+        closed = asyncio.Event()
+
+        async def place_orders() -> None:
+            while not closed.is_set():
+                await self.place(random.choice(["margherita", "hawaiian"]))
+                await asyncio.sleep(every)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(place_orders())
+            try:
+                yield
+            finally:
+                closed.set()
 
     def settings(self, **values: Any) -> AnalyticsSettings:
         return AnalyticsSettings(

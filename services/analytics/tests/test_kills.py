@@ -73,36 +73,25 @@ async def test_a_service_killed_at_random_archives_and_counts_everything_once(
 ) -> None:
     random = Random(3)
     port = free_port()
-    placed = 0
-
-    async def place_orders() -> None:
-        nonlocal placed
-        while True:
-            await house.place(random.choice(["margherita", "hawaiian"]))
-            placed += 1
-            await asyncio.sleep(0.1)
-
-    customers = asyncio.create_task(place_orders())
-    for _ in range(2):
-        with service(house, port) as process:
-            await ready(port)
-            before = await books.checkpoint()
-            await eventually(partial(_past, books, before), within=20, what="it counts")
-            await asyncio.sleep(random.uniform(0, 0.3))  # any moment
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL
-    customers.cancel()
-    await asyncio.wait({customers})
+    async with house.guests(random, every=0.1):
+        for _ in range(2):
+            with service(house, port) as process:
+                await ready(port)
+                before = await books.checkpoint()
+                await eventually(partial(_past, books, before), within=20, what="it counts")
+                await asyncio.sleep(random.uniform(0, 0.3))  # any moment
+                process.send_signal(signal.SIGKILL)
+                assert process.wait() == -signal.SIGKILL
+    told = await house.order.told()
 
     with service(house, port) as process:
         await ready(port)  # else it may not yet know how to stop in good order
         await eventually(
-            lambda: books.all_counted(3 * placed),
+            lambda: books.all_counted(len(told)),
             within=30,
             every=0.1,
-            what=f"{3 * placed} events are counted",
+            what=f"{len(told)} events are counted",
         )
-        told = await house.order.told()
         assert sorted(ids(await books.events())) == sorted(ids(told))
         assert await books.found() == await books.expected()
         process.send_signal(signal.SIGTERM)

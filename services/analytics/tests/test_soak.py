@@ -26,15 +26,8 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "120"))
 async def test_whatever_happens_everything_is_counted_once(house: House, books: Books) -> None:
     random = Random(int(os.environ["SOAK_SEED"]))
     ports = [free_port(), free_port()]
-    placed, happened = 0, Counter[str]()
+    happened = Counter[str]()
     over = asyncio.get_running_loop().time() + SECONDS
-
-    async def place_orders() -> None:
-        nonlocal placed
-        while True:
-            await house.place(random.choice(["margherita", "hawaiian"]))
-            placed += 1
-            await asyncio.sleep(0.05)
 
     async with (
         redis.asyncio.Redis.from_url(house.redis_url) as client,
@@ -42,39 +35,36 @@ async def test_whatever_happens_everything_is_counted_once(house: House, books: 
     ):
         with ExitStack() as running:
             replicas = [running.enter_context(service(house, port)) for port in ports]
-            customers = asyncio.create_task(place_orders())
-            # In a short run, too, each happens; then as chance has it.
-            while asyncio.get_running_loop().time() < over or len(+happened) < 3:
-                await asyncio.sleep(random.uniform(0.5, 4))
-                missing = [fault for fault in ("kill", "wipe", "rebuild") if not happened[fault]]
-                match random.choice(missing or ["kill", "wipe", "rebuild", "rebuild"]):
-                    case "kill":
-                        which = random.randrange(2)
-                        replicas[which].send_signal(signal.SIGKILL)
-                        replicas[which].wait()
-                        replicas[which] = running.enter_context(service(house, ports[which]))
-                        happened["kill"] += 1
-                    case "wipe":
-                        await client.flushdb()
-                        happened["wipe"] += 1
-                    case "rebuild":
-                        try:
-                            url = f"http://127.0.0.1:{random.choice(ports)}/projections/rebuild"
-                            happened["rebuild"] += int((await manager.post(url)).status_code == 202)
-                        except httpx.TransportError:
-                            continue  # it was just killed
-            customers.cancel()
-            await asyncio.wait({customers})
+            async with house.guests(random, every=0.05):
+                # In a short run, too, each happens; then as chance has it.
+                while asyncio.get_running_loop().time() < over or len(+happened) < 3:
+                    await asyncio.sleep(random.uniform(0.5, 4))
+                    missing = [fault for fault in ("kill", "wipe", "rebuild") if not happened[fault]]
+                    match random.choice(missing or ["kill", "wipe", "rebuild", "rebuild"]):
+                        case "kill":
+                            which = random.randrange(2)
+                            replicas[which].send_signal(signal.SIGKILL)
+                            replicas[which].wait()
+                            replicas[which] = running.enter_context(service(house, ports[which]))
+                            happened["kill"] += 1
+                        case "wipe":
+                            await client.flushdb()
+                            happened["wipe"] += 1
+                        case "rebuild":
+                            try:
+                                url = f"http://127.0.0.1:{random.choice(ports)}/projections/rebuild"
+                                happened["rebuild"] += int((await manager.post(url)).status_code == 202)
+                            except httpx.TransportError:
+                                continue  # it was just killed
+            told = len(await house.order.told())
             for port in ports:
                 await ready(port)
-            await eventually(
-                lambda: books.all_counted(3 * placed), within=60, every=0.2, what="all is counted"
-            )
+            await eventually(lambda: books.all_counted(told), within=60, every=0.2, what="all is counted")
             for port in ports:
 
                 async def adds_up(port: int = port) -> bool:
                     report = (await manager.get(f"http://127.0.0.1:{port}/projections/check")).json()
-                    return bool(report["consistent"] and report["checkpoint"] == 3 * placed)
+                    return bool(report["consistent"] and report["checkpoint"] == told)
 
                 await eventually(adds_up, within=30, every=0.5, what="the check says that all adds up")
             assert await books.found() == await books.expected()
