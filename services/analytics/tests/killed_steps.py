@@ -34,8 +34,8 @@ from rediscore.settings import RedisSettings
 from services.analytics.tests.evening import evening
 
 MOMENTS = (
-    "after-commit", "before-begin", "after-begin", "before-apply", "after-apply", "before-note",
-    "before-swap", "after-swap", "after-finish", "before-clear_retired", "after-clear_retired",
+    "after-commit", "before-begin", "after-begin", "before-apply", "after-apply", "before-hold", "after-hold",
+    "before-note", "before-swap", "after-swap", "after-finish", "before-clear_retired", "after-clear_retired",
 )  # fmt: skip
 NOW = datetime.now(UTC)
 
@@ -45,7 +45,7 @@ class Killed:
 
     def __init__(self, moment: str) -> None:
         self._when, _, self._step = moment.partition("-")
-        self._times = 1 if self._step == "clear_retired" else 2
+        self._times = 1 if self._step in ("hold", "clear_retired") else 2
 
     def around(self, step: str, act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def killed(*arguments: Any, **options: Any) -> Any:
@@ -71,7 +71,7 @@ async def work(folder: Path, moment: str, killed: Killed | None) -> None:
     projector._rebuilds = rebuilds
     transact = database.transact
     if killed is not None:
-        for step in ("begin", "apply", "swap", "clear_retired"):
+        for step in ("begin", "apply", "hold", "swap", "clear_retired"):
             setattr(projections, step, killed.around(step, getattr(projections, step)))
         for step in ("note", "finish"):
             setattr(rebuilds, step, killed.around(step, getattr(rebuilds, step)))

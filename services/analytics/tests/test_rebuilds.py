@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis.asyncio
+from analytics_service import projections
 from analytics_service.fold import LAYOUT
 from analytics_service.projections import Projections
 from analytics_service.projector import ProjectorTask
@@ -120,6 +121,7 @@ async def test_projections_can_be_read_all_the_time_while_events_keep_coming(boo
             await eventually(is_live, within=30, what="the rebuild is live")
             found = await rebuilds.find(asked.id)
             assert found is not None
+            assert found.compared
             assert found.differences.count == 0
             generations.add((await books.live() or pytest.fail("nothing is live")).name)
         done.set()
@@ -131,6 +133,29 @@ async def test_projections_can_be_read_all_the_time_while_events_keep_coming(boo
     assert len(generations) == 2
     assert await books.popular() == {"margherita": told}
     assert await books.found() == await books.expected()
+
+
+async def test_the_live_one_stands_still_for_its_successor_and_goes_on_when_that_never_comes(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await books.keep(confirmed(1, "margherita"))
+    await books.count()
+    await books.keep(confirmed(2, "margherita"))
+    projector = books.projector()
+    monkeypatch.setattr(projections, "HOLD", timedelta(hours=1))
+    await books.projections.hold("nobody's")  # there is no such shadow
+    await projector.step()
+    assert await books.popular() == {"margherita": 2}
+    await books.keep(confirmed(3, "margherita"))
+    await books.projections.begin("successor")
+    await books.projections.hold("successor")
+    for _ in range(3):
+        await projector.step()
+    assert await books.popular() == {"margherita": 2}
+    monkeypatch.setattr(projections, "HOLD", timedelta(0))
+    await books.projections.hold("successor")
+    await projector.step()
+    assert await books.popular() == {"margherita": 3}
 
 
 async def test_a_wipe_in_the_middle_of_a_rebuild_only_costs_time(books: Books, house: House) -> None:

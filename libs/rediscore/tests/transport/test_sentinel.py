@@ -26,7 +26,9 @@ async def test_finds_the_primary_though_a_sentinel_is_dead_or_knows_nothing(
 ) -> None:
     port = sentinel_set.sentinels[1].port
     settings = sentinel_set.settings(
-        sentinels=f"127.0.0.1:1,127.0.0.1:{sentinel_set.servers[0].port},127.0.0.1:{port}", retries=0
+        sentinels=f"127.0.0.1:1,127.0.0.1:{sentinel_set.servers[0].port},127.0.0.1:{port}",
+        retries=0,
+        connect_timeout=10,  # all fifty wait for the first to ask, and the machine may be busy
     )
     made = RedisConnections(settings)
     try:

@@ -28,6 +28,8 @@ from analytics_service.tally import (
 _TAG: Final = "analytics:projections"
 _ROLLING: Final = timedelta(days=400)
 """How long keys without an end of their own live after their last change: longer than any segment looks."""
+HOLD: Final = timedelta(seconds=5)
+"""How long the live generation may stand still; a builder that was killed must not stop the counts."""
 _CLEAR_AFTER: Final = timedelta(seconds=60)
 _PAGE: Final = 1000
 _AT_ONCE: Final = 8
@@ -125,6 +127,13 @@ class Projections:
         """Build this generation beside the live one, and no other. One round trip."""
         await self._run("begin", [self._control], name, _ms(_ROLLING))
 
+    async def hold(self, name: str) -> None:
+        """Let the live generation stand still until the shadow `name` has taken its place, `HOLD` at most.
+
+        Without such a shadow nothing changes. One round trip.
+        """
+        await self._run("hold", [self._control], name, _ms(HOLD))
+
     async def swap(self, name: str, checkpoint: Checkpoint) -> bool:
         """Make the shadow live, if it and the live one have counted exactly so far. One round trip."""
         return bool(await self._run("swap", [self._control], name, str(checkpoint)))
@@ -139,8 +148,8 @@ class Projections:
         """Add `tally` and `moves`, which cover what lies after the generation's checkpoint up to `end`.
 
         With the checkpoint in one step, so it counts once whatever happens to this process or to the reply.
-        False when the checkpoint is another one (by now), or the generation out of use: nothing has changed
-        then. One round trip.
+        False when the checkpoint is another one (by now), or the generation out of use or held: nothing has
+        changed then. One round trip.
         """
         tables: dict[Table, list[Cell]] = {table: [] for table in _ALWAYS}
         for cell in tally:

@@ -26,8 +26,9 @@ _log = structlog.get_logger(__name__)
 
 BATCH: Final = 250
 GATHER_SECONDS: Final = 0.1
-COMPARISONS: Final = 20
-"""How often a rebuild is compared with live projections that move on meanwhile; then it goes live without."""
+COMPARISONS: Final = 3
+"""How often a rebuild is compared when that takes longer than the live one stands still; then it goes live
+without."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Projector:
     A checkpoint lives where the counts live and moves with them. A second projector, or a second sending of
     the same step, finds it moved and counts nothing. Without a live generation (Redis is new or was wiped,
     or the layout is another one) or when somebody asks, a new one is folded from the start beside it,
-    compared with it and put in its place at once. Whoever is killed on the way, another goes on.
+    compared with it while it stands still, and put in its place at once. Whoever is killed on the way,
+    another goes on.
 
     Args:
         counted: told the number of the newest counted event whenever the live projections have changed.
@@ -62,6 +64,7 @@ class Projector:
         self._rebuilds = Rebuilds(database, projections.layout)
         self._clock = clock
         self._counted = counted
+        self._building = ""
         self._comparisons = 0
         self.live = False
         """Whether there was a live generation when this last looked."""
@@ -143,38 +146,48 @@ class Projector:
         if live is not None and live.name == wanted.id:
             await self._rebuilds.finish(wanted.id)
             return True
+        if self._building != wanted.id:
+            self._building, self._comparisons = wanted.id, 0
         shadow = control.shadow
         if shadow is None or shadow.name != wanted.id:
             _log.info("rebuild_began", rebuild=wanted.id, reason=wanted.reason)
-            self._comparisons = 0
             await self._projections.begin(wanted.id)
             return True
         step = await self._advance(shadow, upto=live.checkpoint.seq if live else None)
         if step.more or step.generation is None:
             return True
-        if live is not None and live.checkpoint != step.generation.checkpoint:
-            return False  # it was ahead of a live one that is behind
-        return await self._replace(wanted, live, step.generation)
+        if live is not None:
+            await self._projections.hold(wanted.id)
+            # Where the live one stands now is where it stays: what came since may still separate the two.
+            held = await self._projections.control()
+            live, shadow = held.live, held.shadow
+            if live is None or shadow is None or shadow.name != wanted.id:
+                return True
+            step = await self._advance(shadow, upto=live.checkpoint.seq)
+        if step.generation is not None and (live is None or live.checkpoint == step.generation.checkpoint):
+            await self._replace(wanted, live, step.generation)
+        return True
 
-    async def _replace(self, wanted: Rebuild, live: Generation | None, shadow: Generation) -> bool:
+    async def _replace(self, wanted: Rebuild, live: Generation | None, shadow: Generation) -> None:
         """Compare both, which have counted exactly as far, and make the shadow the live one."""
         compared: bool | None = None
         found = Differences()
-        if live is not None:
+        if live is not None and self._comparisons >= COMPARISONS:
+            compared = False
+        elif live is not None:
             self._comparisons += 1
             today = day_of(self._clock.now())
             old = await read_picture(self._projections, live.name, today)
             new = await read_picture(self._projections, shadow.name, today)
             compared = await same_moment(self._projections, [live, shadow])
-            if not compared and self._comparisons < COMPARISONS:
-                return True
-            found = differences(expected=new, found=old) if compared else found
+            if not compared:
+                return
+            found = differences(expected=new, found=old)
         await self._rebuilds.note(wanted.id, compared, found)
         if await self._projections.swap(wanted.id, shadow.checkpoint):
             _log.info("rebuild_live", rebuild=wanted.id, differences=found.count)
             self.live = True
             await self._tell(shadow)
-        return True
 
     async def _tell(self, live: Generation) -> None:
         if self._counted is not None:

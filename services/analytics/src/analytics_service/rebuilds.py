@@ -17,7 +17,7 @@ from analytics_service.tables import rebuilds
 
 
 class Rebuild(NamedTuple):
-    """`compared` is None when there was nothing to compare with, False when it never stood still."""
+    """`compared` is None when there was nothing to compare with, False when comparing took too long."""
 
     id: str
     reason: str

@@ -1,7 +1,9 @@
 -- Add a tally to one generation of the projections and move its checkpoint: both, or nothing when somebody
--- else was first, or when the generation is neither live nor the shadow that is being built.
+-- else was first, when the generation is neither live nor the shadow that is being built, or when it is the
+-- live one and stands still to be compared.
 --
--- KEYS[1]  control, a hash: live and shadow (names of generations), checkpoint:<generation>
+-- KEYS[1]  control, a hash: live and shadow (names of generations), checkpoint:<generation>, held (by the server's
+--          time in ms, until when the live one stands still)
 -- KEYS[2..] tables and sets of the generation
 -- ARGV[1]  the generation
 -- ARGV[2]  the checkpoint that the tally starts after, "<seq>:<event id>", "" for none
@@ -10,11 +12,17 @@
 -- ARGV[5..] for each of KEYS[2..]: kind, when it runs out ("+<ms>" from now, "<ms>" at that time), n, and
 --          n pairs. Kinds: "fields", a hash: field, how much more; "board", a sorted set: member, how much
 --          more; "set", a sorted set: member, when it expires (ms) or "" to take it out
--- Reply    1 counted, 0 not: the checkpoint is another one
+-- Reply    1 counted, 0 not
 --
 -- What comes to zero is taken out, so that equal counts are equal keys.
 local control, generation = KEYS[1], ARGV[1]
-if redis.call('HGET', control, 'live') ~= generation and redis.call('HGET', control, 'shadow') ~= generation then
+if redis.call('HGET', control, 'live') == generation then
+  local held = redis.call('HGET', control, 'held')
+  if held then
+    local time = redis.call('TIME')
+    if time[1] * 1000 + math.floor(time[2] / 1000) < tonumber(held) then return 0 end
+  end
+elseif redis.call('HGET', control, 'shadow') ~= generation then
   return 0
 end
 if (redis.call('HGET', control, 'checkpoint:' .. generation) or '') ~= ARGV[2] then

@@ -16,5 +16,5 @@ if live then
   retire(control, live)
 end
 redis.call('HSET', control, 'live', generation)
-redis.call('HDEL', control, 'shadow')
+redis.call('HDEL', control, 'shadow', 'held')
 return 1
