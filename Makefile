@@ -28,10 +28,10 @@ test soak wheel mutations: export TESTCONTAINERS_RYUK_DISABLED = true
 test soak wheel mutations: export TESTCONTAINERS_CONNECTION_MODE = docker_host
 
 test: environment-dev  ## all tests but the long ones
-	@$(VENV)/python -m pytest -n 4 --dist loadgroup --durations 20 -m "not soak" $(ARGS)
+	@$(VENV)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder --durations 20 -m "not soak" $(ARGS)
 
 soak: environment-dev  ## the long fault runs; SOAK_SECONDS=120 says how long each, SOAK_SEED repeats their chances
-	@$(VENV)/python -m pytest -n 3 --dist loadgroup --durations 0 --durations-min 1 -m soak $(ARGS)
+	@$(VENV)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 0 --durations-min 1 -m soak $(ARGS)
 
 mutations: environment-dev  ## take away one protection at a time and see its test go red; ARGS="relay", "--few"
 	@$(VENV)/python tools/mutate.py $(ARGS)

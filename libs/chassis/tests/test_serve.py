@@ -80,6 +80,13 @@ async def ready(running: Process, wanted: int | None = 200) -> None:
     await eventually(there, within=30, every=0.05, what=f"/health/ready = {wanted}")
 
 
+async def in_flight(running: Process, calls: int) -> None:
+    def there() -> bool:
+        return [line["event"] for line in running.lines()].count("work_began") == calls
+
+    await eventually(there, within=20, what=f"{calls} calls are in flight")
+
+
 async def test_sigterm_ends_work_in_flight_and_the_exit_code_is_0(
     nursery: Nursery, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -87,7 +94,7 @@ async def test_sigterm_ends_work_in_flight_and_the_exit_code_is_0(
         await ready(running)
         slow = asyncio.create_task(running.client.get("/slow", params={"seconds": 1.5}))
         waiting = asyncio.create_task(running.client.get("/wait"))
-        await eventually(lambda: running.client.get("/health/live"))
+        await in_flight(running, 2)
         running.process.send_signal(signal.SIGTERM)
         assert (await waiting).text == '"stopping"', "long waits are told, and end"
         assert (await slow).text == '"done"', "what was in flight ends"
@@ -112,7 +119,7 @@ async def test_work_that_outlasts_the_grace_time_is_cut_off_and_the_exit_code_is
     async with shop(nursery, environment, tmp_path) as running:
         await ready(running)
         slow = asyncio.create_task(running.client.get("/slow", params={"seconds": 600}))
-        await eventually(lambda: running.client.get("/health/live"))
+        await in_flight(running, 1)
         running.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             assert await running.process.wait() == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import StreamingResponse
 from pizzeria_chassis.chassis import Chassis
@@ -14,6 +15,7 @@ from pizzeria_contracts.streams import KITCHEN, ORDERS
 from rediscore.streams.event import CloudEvent
 
 HINTS = "live.shop"
+_log = structlog.get_logger(__name__)
 
 
 class ShopSettings(ServiceSettings):
@@ -50,11 +52,13 @@ def _router(chassis: Chassis) -> APIRouter:
 
     @router.get("/slow")
     async def slow(seconds: float) -> str:
+        _log.info("work_began")
         await asyncio.sleep(seconds)
         return "done"
 
     @router.get("/wait")
     async def wait(request: Request) -> str:
+        _log.info("work_began")
         await request.app.state.stopping.wait()
         return "stopping"
 

@@ -29,7 +29,7 @@ async def kitchen(house: House, flavour: str, tmp_path: Path) -> AsyncIterator[h
     if flavour == "postgresql":
         name = f"kitchen_{uuid4().hex[:12]}"
         admin = await asyncpg.connect(house.database_url)
-        await admin.execute(f"CREATE DATABASE {name}")
+        await admin.execute(f"CREATE DATABASE {name} STRATEGY FILE_COPY")
         await admin.close()
         url = f"{house.database_url.rpartition('/')[0]}/{name}"
     values: dict[str, Any] = {
