@@ -110,3 +110,11 @@ def test_both_versions_of_an_event_are_read_as_the_newer_one() -> None:
     with pytest.raises(LookupError, match="cannot be read as"):
         read_as(TicketCompleted, new, data_of(new))
     assert payload_model(new) is TicketCompletedV2
+
+
+def test_a_version_that_does_not_say_how_it_is_made_is_no_class() -> None:
+    with pytest.raises(TypeError, match="After follows Before; define `upcast`"):
+
+        class After(Before):
+            event_type: ClassVar[str] = "pizzeria.test.happened.v2"
+            older: ClassVar[type[Payload] | None] = Before

@@ -7,10 +7,12 @@ from random import Random
 
 import pytest
 import redis.asyncio
+from analytics_service.lag import ProjectionLag
 from analytics_service.projections import Checkpoint, Generation
 from analytics_service.projector import BATCH
 from analytics_service.tally import DAYS_KEPT, Table, Tally, board_table, customer_table, day_table
 from pizzeria_contracts.events import OrderCancelled
+from prometheus_client import CollectorRegistry
 from rediscore.testing import FaultProxy
 
 from services.analytics.tests.evening import evening, event
@@ -194,3 +196,15 @@ async def test_equals_are_listed_by_id(books: Books) -> None:
     await books.keep(*(confirmed(number, pizza) for number, pizza in enumerate(pizzas)))
     await books.count()
     assert list((await books.popular()).items())[:3] == [("pepperoni", 2), ("calzone", 1), ("hawaiian", 1)]
+
+
+async def test_how_far_the_counts_are_behind_is_a_metric(books: Books) -> None:
+    registry = CollectorRegistry()
+    lag = ProjectionLag(books.database, books.projections, registry)
+    await books.keep(*(confirmed(number, "margherita") for number in range(3)))
+    await lag()
+    assert registry.get_sample_value("analytics_uncounted_events") == 3
+    await books.count()
+    await books.keep(confirmed(3, "margherita"))
+    await lag()
+    assert registry.get_sample_value("analytics_uncounted_events") == 1

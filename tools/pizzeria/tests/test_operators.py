@@ -2,11 +2,20 @@
 
 import json
 import re
+import subprocess
 import uuid
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from pizzeria.state import State
+from rediscore.client import RedisConnections
+from rediscore.keys import KeySpace
+from rediscore.settings import RedisSettings
+from rediscore.tasks import Tasks
 
 from tools.pizzeria.tests.demo import Demo
 
@@ -62,6 +71,58 @@ def test_operators_redrive_all_and_drop_with_a_reason(poisoned: Demo) -> None:
     assert dropped.returncode == 0, dropped.stderr
     assert json.loads(poisoned.run("dead-letters", "list", "--service", "analytics", "--json").stdout) == []
     assert poisoned.run("dead-letters", "show", "order/999").returncode == 1
+
+
+@pytest.mark.proves("P16")
+def test_operators_edit_a_dead_letter_in_an_editor_or_from_a_file(poisoned: Demo, tmp_path: Path) -> None:
+    def edit(*options: str, editor: str = "") -> subprocess.CompletedProcess[str]:
+        return poisoned.run("dead-letters", "edit", ref, *options, EDITOR=editor, VISUAL="")
+
+    def edited() -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(poisoned.run("dead-letters", "show", ref).stdout)
+        return shown
+
+    (letter,) = json.loads(poisoned.run("dead-letters", "list", "--service", "analytics", "--json").stdout)
+    ref = letter["ref"]
+    assert "EDITOR is not set" in edit().stderr
+    assert "nothing was changed" in edit(editor="false").stderr
+    assert edit(editor="true").stdout == "Nothing changed.\n"
+    spoilt = tmp_path / "event.json"
+    spoilt.write_text("{")
+    assert "That is no JSON" in edit("--body-file", str(spoilt)).stderr
+    assert not edited()["edited"]
+    spoilt.write_text(json.dumps(edited()["event"] | {"data": {"ingredient": "basil"}}))
+    assert edit("--body-file", str(spoilt)).returncode == 0
+    assert edited()["event"]["data"] == {"ingredient": "basil"}
+    assert edit(editor="sed -i s/basil/truffle/").returncode == 0
+    assert edited()["event"]["data"] == {"ingredient": "truffle"}
+    assert poisoned.run("dead-letters", "redrive", ref).returncode == 0
+    poisoned.until("dead-letters", "show", ref, true=lambda out: json.loads(out)["state"] == "redriven")
+
+
+@pytest.mark.proves("P16")
+async def test_operators_retry_dead_tasks_and_cancel_scheduled_ones(quiet: Demo) -> None:
+    def calls(state: str) -> dict[str, Any]:
+        listed = json.loads(quiet.run("tasks", "list", "--state", state, "--json").stdout)["order"]["items"]
+        return {call["id"]: call for call in listed}
+
+    async with AsyncExitStack() as stack:
+        connections = RedisConnections(RedisSettings.from_url(State.read(quiet.home.state_file).redis.url))
+        stack.push_async_callback(connections.aclose)
+        tasks = Tasks(connections, "tasks", keys=KeySpace("order"))
+
+        @tasks.task(name="of-nobody")
+        async def nothing() -> None: ...
+
+        await nothing.apply_async(task_id="dead")
+        await nothing.apply_async(task_id="later", countdown=timedelta(hours=1))
+    quiet.until("tasks", "list", "--json", true=lambda _: "dead" in calls("dead"))
+    assert quiet.run("tasks", "retry", "dead").returncode == 0
+    quiet.until("tasks", "list", "--json", true=lambda _: "dead" in calls("dead"))  # nobody knows it still
+    assert "later" in calls("scheduled")
+    assert quiet.run("tasks", "cancel", "later").returncode == 1, "it asks first, and nobody answered"
+    assert quiet.run("tasks", "cancel", "later", "dead", "--yes").returncode == 0
+    assert "later" not in calls("scheduled")
 
 
 @pytest.mark.proves("P16")

@@ -36,6 +36,11 @@ class Payload(BaseModel):
     """The version before this one, if there was one that could not be read as this one."""
 
     @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        if cls.older is not None and "upcast" not in vars(cls):
+            raise TypeError(f"{cls.__name__} follows {cls.older.__name__}; define `upcast`.")
+
+    @classmethod
     def upcast(cls, old: Any) -> Self:
         """Make this version from the one before, ``older``; each version overrides it."""
         raise NotImplementedError(f"{cls.__name__} follows no older version.")

@@ -23,6 +23,7 @@ from analytics_service.archiving import archive_all
 from analytics_service.campaigns import Campaigns
 from analytics_service.check import Checker
 from analytics_service.customers import customers_router
+from analytics_service.lag import ProjectionLag
 from analytics_service.live import live_router
 from analytics_service.operations import operations_router
 from analytics_service.projections import NotCountedYet, Projections
@@ -31,6 +32,7 @@ from analytics_service.routes import manager_router, public_router
 from analytics_service.settings import AnalyticsSettings
 from analytics_service.snapshots import Snapshots
 
+LAG_SECONDS = 5.0
 PAGES = {"numbers": "Numbers", "customers": "Customers", "projections": "Projections"}
 
 
@@ -50,6 +52,8 @@ def create_analytics_app(settings: AnalyticsSettings) -> FastAPI:
 
     task = ProjectorTask(Projector(database, projections, clock, counted), settings.projector_seconds)
     chassis.add(task)
+    lag = ProjectionLag(database, projections, chassis.registry)
+    chassis.add(PeriodicTask("projection-lag", LAG_SECONDS, lag))
     snapshots, campaigns = Snapshots(database), Campaigns(database, projections)
     chassis.add(PeriodicTask("snapshots", settings.snapshot_seconds, snapshots.step))
     chassis.add(PeriodicTask("ended-campaigns", 3600, campaigns.forget_ended))
