@@ -23,6 +23,8 @@ const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…
 export function pageOf(address) {
   if (!URL.canParse(address)) return null;
   const url = new URL(address);
+  // A bare name is one of the containers' own network. Compose publishes the same port where this page is.
+  if (/^[a-z][a-z0-9_-]*$/.test(url.hostname) && url.hostname !== "localhost") url.hostname = location.hostname;
   return /^https?:$/.test(url.protocol) ? `${url.origin}/pages/operations` : null;
 }
 
