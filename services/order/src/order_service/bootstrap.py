@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 from fastapi import FastAPI
 from pizzeria_chassis.auth import Principal
@@ -19,7 +20,7 @@ from order_service.adapters.kitchen_feed import KitchenFeed
 from order_service.adapters.kitchen_load import SqlKitchenLoad
 from order_service.adapters.live_hints import LiveHints
 from order_service.adapters.menu_client import MenuClient
-from order_service.adapters.menu_hints import MenuHints
+from order_service.adapters.menu_hints import hear_of_edits
 from order_service.adapters.order_watch import OrderWatch
 from order_service.adapters.redis_carts import RedisCarts
 from order_service.adapters.redis_sessions import session_lane
@@ -180,14 +181,14 @@ def create_order_app(
     subscribe(consumer, service)
     for component in (
         menu,
-        MenuHints(chassis.live, menu.edited),
+        PeriodicTask("menu-hints", 1.0, partial(hear_of_edits, chassis.live, menu.edited), grace=0),
         kitchen_client,
         load,
         provider,
         kitchen,
         hints,
-        notices,
-        refunds,
+        *notices.components,
+        *refunds.components,
         saga,
         PeriodicTask("saga", settings.saga_poll_seconds, saga.take_up_what_is_due),
         PeriodicTask("kitchen-deadlines", settings.saga_poll_seconds * 4, saga.check_deadlines),

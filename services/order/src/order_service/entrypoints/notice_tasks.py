@@ -1,12 +1,10 @@
 """Notices reach mailboxes by tasks. SQL says which are due, a task is the fast road (ADR 0057)."""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
 import structlog
-from pizzeria_chassis.health import Check
 from pizzeria_chassis.loops import OUTAGES, PeriodicTask
 from rediscore.retry import Backoff
 from rediscore.tasks import Retry, Tasks
@@ -41,7 +39,7 @@ class NoticeTasks:
         self._patience = timedelta(seconds=patience)
         self._waiting: list[Due] = []
         self._sender = PeriodicTask("notices", IDLE_SECONDS, self._send)
-        self._sweeper = PeriodicTask("notices-sweep", patience, self._sweep)
+        self.components = (self._sender, PeriodicTask("notices-sweep", patience, self._sweep))
 
         @tasks.task(name="notices", retry=Retry(ATTEMPTS, Backoff(retry_pause, 60.0)))
         async def deliver(notices: list[tuple[str, Notice]]) -> None:
@@ -54,17 +52,6 @@ class NoticeTasks:
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(Due(order_id, notice))
             self._sender.nudge()
-
-    async def start(self) -> None:
-        await self._sender.start()
-        await self._sweeper.start()
-
-    async def stop(self) -> None:
-        await self._sweeper.stop()
-        await self._sender.stop()
-
-    def checks(self) -> Mapping[str, Check]:
-        return {**self._sender.checks(), **self._sweeper.checks()}
 
     async def _send(self) -> None:
         if not self._waiting:

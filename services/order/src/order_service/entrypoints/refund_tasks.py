@@ -1,10 +1,8 @@
 """Refunds that wait are woken by tasks. SQL says when each is to be tried, the saga tries it (ADR 0057)."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from pizzeria_chassis.health import Check
 from pizzeria_chassis.loops import PeriodicTask
 from rediscore.tasks import Retry, Tasks
 
@@ -29,7 +27,7 @@ class RefundTasks:
     def __init__(self, tasks: Tasks, saga: Saga, *, sweep: float) -> None:
         self._waiting: dict[str, Order] = {}
         self._sender = PeriodicTask("refunds", IDLE_SECONDS, self._send)
-        self._sweeper = PeriodicTask("refunds-sweep", sweep, saga.take_up_refunds)
+        self.components = (self._sender, PeriodicTask("refunds-sweep", sweep, saga.take_up_refunds))
 
         @tasks.task(name="refund", priority="high", retry=Retry(max_attempts=3))
         async def refund(order_id: str) -> None:
@@ -42,17 +40,6 @@ class RefundTasks:
         if order.step is Step.REFUND and len(self._waiting) < MOST_WAITING:
             self._waiting[order.id] = order
             self._sender.nudge()
-
-    async def start(self) -> None:
-        await self._sender.start()
-        await self._sweeper.start()
-
-    async def stop(self) -> None:
-        await self._sweeper.stop()
-        await self._sender.stop()
-
-    def checks(self) -> Mapping[str, Check]:
-        return {**self._sender.checks(), **self._sweeper.checks()}
 
     async def _send(self) -> None:
         waiting, self._waiting = self._waiting, {}
