@@ -133,9 +133,7 @@ async def test_a_paused_leader_loses_the_lead(
     paused = Relay(database, own_connections, streams=[KITCHEN])
 
     async def leads() -> bool:
-        with contextlib.suppress(
-            DatabaseUnavailable
-        ):  # a busy machine: its term was over
+        with contextlib.suppress(DatabaseUnavailable):  # a busy machine: its term was over
             await paused._round()
         return paused.leads
 

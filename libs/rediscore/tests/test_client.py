@@ -80,7 +80,7 @@ async def test_blocking_longer_than_the_socket_timeout_ends_in_its_own_time(
 
         assert await connections.blocking(1.0).bzpopmin(key_prefix, 1.0) is None
 
-        assert 0.9 < time.monotonic() - started < 1.5
+        assert 0.9 < time.monotonic() - started < 5
         assert connections.blocking(1.0) is connections.blocking(1.0)
     finally:
         await connections.aclose()

@@ -117,7 +117,7 @@ class Guest:
             placed: dict[str, Any] = (await self.order()).json()
             return placed if placed["total"]["amount"] == amount else None
 
-        found: dict[str, Any] | None = await eventually(try_again, within=3, every=0.05)
+        found: dict[str, Any] | None = await eventually(try_again, every=0.05)
         assert found is not None
         return found
 
@@ -126,7 +126,7 @@ class Guest:
             answer = await self.get("/me")
             return [answer] if answer.status_code != 200 else []
 
-        return (await eventually(try_again, within=5))[0]
+        return (await eventually(try_again))[0]
 
     async def until_refused(self) -> httpx.Response:
         """Orders until one is not taken."""
@@ -135,7 +135,7 @@ class Guest:
             answer = await self.order()
             return [answer] if answer.status_code != 201 else []
 
-        return (await eventually(try_again, within=5, every=0.05))[0]
+        return (await eventually(try_again, every=0.05))[0]
 
     async def look(self, order_id: str) -> dict[str, Any]:
         answer = await self.get(f"/orders/{order_id}")

@@ -173,9 +173,9 @@ async def test_what_was_decided_on_old_news_gives_way_to_what_is_newer(
     async def known(state: bytes) -> bool:
         return (await fields(connections, key_prefix)).get(b"state") == state
 
-    await eventually(lambda: known(b"open"), within=5)
+    await eventually(lambda: known(b"open"))
     other.reset()
-    await eventually(lambda: known(b"closed"), within=5)
+    await eventually(lambda: known(b"closed"))
     version = (await fields(connections, key_prefix))[b"version"]
     assert deaf.state is State.CLOSED
     await fail(deaf)
@@ -199,7 +199,7 @@ async def test_one_failed_probe_opens_it_for_all_and_for_longer(
     async def told() -> bool:
         return (await fields(connections, key_prefix)).get(b"openings") == b"2"
 
-    await eventually(told, within=5)
+    await eventually(told)
     await asyncio.sleep(0.05)
     with pytest.raises(CircuitOpen):
         await first.call(ok)
@@ -235,7 +235,7 @@ async def fault_proxy_is_used(fault_proxy: FaultProxy) -> None:
     async def two_links() -> bool:
         return len(fault_proxy.links) >= 2
 
-    await eventually(two_links, within=5)
+    await eventually(two_links)
 
 
 async def test_who_comes_late_and_who_missed_it_learn_it(
@@ -265,7 +265,7 @@ async def test_its_key_has_a_ttl_in_every_state_and_versions_grow_over_a_wipe(
         async def there() -> bool:
             return (await fields(connections, key_prefix)).get(b"state") == state
 
-        await eventually(there, within=5)
+        await eventually(there)
         ttl: int = await connections.execute("PTTL", key_of(key_prefix))
         return ttl
 

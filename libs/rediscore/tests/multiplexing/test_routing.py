@@ -1,7 +1,6 @@
 """What may share the connection, what goes through the pool, and what is refused."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -43,16 +42,12 @@ async def test_who_blocks_delays_nobody(
 ) -> None:
     stream = f"{key_prefix}:stream"
     blocked = [
-        asyncio.ensure_future(shared.execute("BLPOP", f"{key_prefix}:a", 1)),
-        asyncio.ensure_future(shared.execute("bzpopmin", f"{key_prefix}:b", 1)),
-        asyncio.ensure_future(shared.execute("XREAD", "COUNT", 1, "BLOCK", 1000, "STREAMS", stream, "$")),
+        asyncio.ensure_future(shared.execute("BLPOP", f"{key_prefix}:a", 5)),
+        asyncio.ensure_future(shared.execute("bzpopmin", f"{key_prefix}:b", 5)),
+        asyncio.ensure_future(shared.execute("XREAD", "COUNT", 1, "BLOCK", 5000, "STREAMS", stream, "$")),
     ]
     await asyncio.sleep(0.05)
-    started = time.monotonic()
-
     assert await shared.execute("PING") == b"PONG"
-
-    assert time.monotonic() - started < 0.5
     assert not any(task.done() for task in blocked)
     await connections.execute("RPUSH", f"{key_prefix}:a", "1")
     await connections.execute("ZADD", f"{key_prefix}:b", 1, "m")

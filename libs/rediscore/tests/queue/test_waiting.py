@@ -177,7 +177,7 @@ async def test_nothing_comes_of_nothing_in_its_time(queue: PriorityQueue) -> Non
     started = time.monotonic()
 
     assert await queue.claim_wait("w", wait=timedelta(milliseconds=300)) is None
-    assert 0.3 <= time.monotonic() - started < 1.5
+    assert 0.3 <= time.monotonic() - started < 5
     assert await queue.claim_wait("w", wait=timedelta(0)) is None
 
 

@@ -139,12 +139,12 @@ async def test_failing_subjects_that_fill_the_memory_do_not_stop_reading_for_eve
 
     await kit.publish(*(kit.event(f"bad{n}", f"s{n}") for n in range(7)), kit.event("good", "g"))
     await kit.read(
-        handler, prefetch=8, retry=RetryPolicy(max_attempts=3, backoff=Backoff(0.2, 0.2, jitter=False))
+        handler, prefetch=8, retry=RetryPolicy(max_attempts=2, backoff=Backoff(2.0, 2.0, jitter=False))
     )
     await eventually(lambda: "good" in seen)
     await kit.publish(kit.event("later", "g"))
     # One place is free, the rest waits for its next attempt: so one entry is read.
-    await eventually(lambda: "later" in seen, within=0.3)
+    await eventually(lambda: "later" in seen, within=1.5)
     await kit.settled()
     assert len(await kit.dead()) == 7
 
@@ -161,17 +161,17 @@ async def test_stop_lets_running_handlers_end_and_leaves_the_rest_to_the_next(
         ended.append(event.id)
 
     await kit.publish(*(kit.event(f"e{n}") for n in range(5)))
-    streams = await kit.read(handler)
+    streams = kit.streams(lease_ttl=30)
+    streams.subscriber(kit.stream).on_any(handler)
+    await streams.start()
     await started.wait()
     await streams.stop()
     assert ended == ["e0"]
     assert await kit.pending() == 4
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("stream-")]
     # The lease was given back, so the next reader need not wait for it to run out.
-    begun = asyncio.get_running_loop().time()
     await kit.read(recorder)
     await eventually(lambda: len(recorder.events) == 4)
-    assert asyncio.get_running_loop().time() - begun < 0.5
     assert recorder.ids == ["e1", "e2", "e3", "e4"]
     await kit.settled()
 

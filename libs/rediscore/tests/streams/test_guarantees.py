@@ -234,7 +234,7 @@ class TestGuarantees:
 
     @pytest.mark.proves("X4")
     @pytest.mark.parametrize("what", ["group", "stream", "everything"])
-    async def test_what_vanishes_is_made_again_within_a_second(self, world: World, what: str) -> None:
+    async def test_what_vanishes_is_made_again(self, world: World, what: str) -> None:
         kit = world.kit
         await world.start()
         await kit.publish(kit.event("before"))
@@ -248,7 +248,7 @@ class TestGuarantees:
             await kit.commands.flushall()
             await kit.commands.script_flush()
         await kit.publish(kit.event("after"))
-        await eventually(lambda: "after" in world.handled, within=1.0)
+        await eventually(lambda: "after" in world.handled)
         await kit.settled()
 
     @pytest.mark.proves("X5")

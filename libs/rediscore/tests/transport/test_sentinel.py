@@ -147,7 +147,7 @@ async def test_a_demoted_primary_is_left(
         return old.port not in await who_answers()
 
     try:
-        await eventually(new_alone, within=5)
+        await eventually(new_alone)
         assert await followed.execute("SET", key_prefix, 2, idempotent=True) == b"OK"
         assert await who_answers() == {sentinel_set.primary.port}
     finally:

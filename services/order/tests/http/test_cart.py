@@ -25,7 +25,7 @@ async def reprice(house: House, guest: Guest, amount: str) -> None:
         menu = (await guest.http.get("/menu")).json()
         return bool(menu["items"][0]["prices"]["medium"]["amount"] == amount)
 
-    await eventually(known, within=5, every=0.02)
+    await eventually(known, every=0.02)
 
 
 @pytest.mark.proves("P2", "R9")
@@ -135,7 +135,7 @@ async def test_what_cannot_be_had_stays_visible_and_is_not_ordered(house: House,
     await guest.add()
     await guest.add(size="small")
     del house.menu.menu["items"][0]["prices"]["medium"]
-    await eventually(lambda: _available(guest, [False, True]), within=5)
+    await eventually(lambda: _available(guest, [False, True]))
     cart = await guest.cart()
     assert cart["total"] == eur("10.39")
     refused = await guest.check_out()
@@ -194,7 +194,7 @@ async def test_nothing_can_be_put_into_a_cart_that_is_being_checked_out(house: H
             (key,) = [key async for key in redis.scan_iter("*:record:*")]
             return bool(await redis.hget(key, "held_until") != b"null")
 
-        await eventually(held, within=3, every=0.02)
+        await eventually(held, every=0.02)
         refused = await there.post("/cart/items", json=line)
         lock.execute("ROLLBACK")
     assert refused.status_code == 409
@@ -292,7 +292,7 @@ async def test_a_cart_in_use_lives_on_and_an_unused_one_runs_out(house: House) -
     await guest.cart()
     assert await redis.pttl(key) > 9_000
     await redis.pexpire(key, 1)
-    await eventually(lambda: _is_gone(guest), within=5)
+    await eventually(lambda: _is_gone(guest))
 
 
 async def _is_gone(guest: Guest) -> bool:

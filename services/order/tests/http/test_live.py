@@ -159,7 +159,7 @@ async def test_many_followers_share_one_connection(house: House, guest: Guest) -
         for follower in followers:
             await until(follower, "confirmed")
         # Forty followers, ten channels, one subscription each, all on one connection.
-        await eventually(listening, within=5)
+        await eventually(listening)
         clients: Any = await redis.client_list(_type="pubsub")
         mine = [
             client for client in clients if client["db"] == str(house.redis.db) and int(client["sub"]) >= 10
@@ -173,4 +173,4 @@ async def test_many_followers_share_one_connection(house: House, guest: Guest) -
     async def nobody() -> bool:
         return await subscribers() == [0] * 10
 
-    await eventually(nobody, within=5)
+    await eventually(nobody)

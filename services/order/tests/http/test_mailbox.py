@@ -108,7 +108,7 @@ async def test_put_on_the_road_again_and_again_each_notice_arrives_once(house: H
     ids = [await (guest, second)[n % 2].placed("tok_declined") for n in range(6)]
     told = await letters(guest, ["payment_declined"] * 6)
     assert sorted(letter["order_id"] for letter in told) == sorted(ids)
-    await eventually(lambda: house.rows("SELECT count(*) FROM notices_due") == [(0,)], within=5)
+    await eventually(lambda: house.rows("SELECT count(*) FROM notices_due") == [(0,)])
     assert house.rows("SELECT count(*) FROM mailbox") == [(6,)]
 
 

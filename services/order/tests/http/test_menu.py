@@ -28,7 +28,7 @@ async def test_a_hint_makes_an_edit_count_before_the_copy_is_old(house: House) -
         await house.kitchen.connections.commands.publish(MENU_INVALIDATE, "{}")
         return bool((await guest.order()).json()["total"]["amount"] == "40.00")
 
-    await eventually(priced_anew, within=5, every=0.05)
+    await eventually(priced_anew, every=0.05)
 
 
 @pytest.mark.proves("P3")
