@@ -112,7 +112,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         return
     groups: dict[str, list[pytest.Item]] = {}
-    alone = []
+    alone: list[pytest.Item] = []
     for item in sorted(items, key=lambda item: sha256(item.nodeid.encode()).digest()):
         mark = item.get_closest_marker("xdist_group")
         (groups.setdefault(mark.args[0], []) if mark else alone).append(item)
