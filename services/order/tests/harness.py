@@ -210,6 +210,18 @@ class House:
     async def close(self) -> None:
         await self._open.aclose()
 
+    async def write(self, *statements: tuple[str, tuple[object, ...]]) -> None:
+        """Change the SQLite file from outside the service: in a thread, for its lock may be held by a
+        transaction that needs this event loop to go on."""
+
+        def work() -> None:
+            path = self.database_url.removeprefix("sqlite:///")
+            with closing(sqlite3.connect(path, timeout=20)) as connection, connection:
+                for statement, values in statements:
+                    connection.execute(statement, values)
+
+        await asyncio.to_thread(work)
+
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What the database holds, read from outside the service; parameters are question marks."""
         if self.database_url.startswith("sqlite"):

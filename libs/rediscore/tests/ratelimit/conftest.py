@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -35,6 +36,8 @@ def make_limiter(connections: RedisConnections, key_prefix: str) -> MakeLimiter:
     """Limiters that share their keys: several clients of one limit."""
 
     def make(*limits: Strategy, through: RedisConnections | None = None, **options: Any) -> RateLimiter:
-        return RateLimiter(through or connections, "api", *limits, keys=KeySpace(key_prefix), **options)
+        # The default gives up after a quarter of a second, which a busy machine may take.
+        patient = {"patience": timedelta(seconds=5)} | options
+        return RateLimiter(through or connections, "api", *limits, keys=KeySpace(key_prefix), **patient)
 
     return make

@@ -184,8 +184,9 @@ async def test_nothing_can_be_put_into_a_cart_that_is_being_checked_out(house: H
     await here.add()
     await there.cart()
     path = house.database_url.removeprefix("sqlite:///")
-    with closing(sqlite3.connect(path, isolation_level=None)) as lock:
-        lock.execute("BEGIN IMMEDIATE")  # the checkout waits for its transaction, and holds the cart
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as lock:
+        # The checkout waits for its transaction, and holds the cart.
+        await asyncio.to_thread(lock.execute, "BEGIN IMMEDIATE")
         checking_out = asyncio.create_task(here.check_out())
         line = {"pizza_id": "margherita", "size": "small"}
         redis: Any = house.kitchen.connections.commands

@@ -1,7 +1,5 @@
 """Guests are told of their orders: by tasks, each thing once, and nothing is lost with Redis."""
 
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -127,21 +125,23 @@ async def test_what_redis_never_got_or_lost_arrives_from_sql(house: House, fault
     await letters(guest, ["payment_declined"])
 
 
+def due(order_id: str, letter_id: str) -> tuple[str, tuple[object, ...]]:
+    """The statement after which a guest is to be told that an order is ready."""
+    then = "2026-01-01 00:00:00"
+    return "INSERT INTO notices_due VALUES (?, ?, ?, ?, ?)", (order_id, "ready", letter_id, then, then)
+
+
 @pytest.mark.proves("P14", "R17")
 async def test_a_notice_that_cannot_be_written_is_a_dead_letter_and_holds_up_no_other(house: House) -> None:
     http = await house.open(notice_retry_seconds=0.01, **FAST_ROAD_ALONE)
     guest = await house.guest(http)
     poisonous, other = [await guest.placed("tok_declined") for _ in range(2)]
     await letters(guest, ["payment_declined"] * 2)
-    path = house.database_url.removeprefix("sqlite:///")
-    with closing(sqlite3.connect(path)) as connection, connection:
-        # Both are to be told once more, and what one of them is to be told cannot be read.
-        connection.execute("UPDATE orders SET items = '[{}]' WHERE id = ?", (poisonous,))
-        then = "2026-01-01 00:00:00"
-        due = [
-            (order_id, "ready", f"letter-of-{order_id}"[:36], then, then) for order_id in (poisonous, other)
-        ]
-        connection.executemany("INSERT INTO notices_due VALUES (?, ?, ?, ?, ?)", due)
+    # Both are to be told once more, and what one of them is to be told cannot be read.
+    await house.write(
+        ("UPDATE orders SET items = '[{}]' WHERE id = ?", (poisonous,)),
+        *(due(order_id, f"letter-of-{order_id}"[:36]) for order_id in (poisonous, other)),
+    )
     queue = Tasks(house.kitchen.connections, "tasks", keys=KeySpace("order")).queue
     batch = [[poisonous, "ready"], [other, "ready"]]
     await queue.add("both", Message("notices", [batch], {}).encode(), priority="standard")
@@ -168,13 +168,7 @@ async def test_the_sweep_brings_no_dead_notice_back(house: House) -> None:
     guest = await house.guest(http)
     order_id = await guest.placed("tok_declined")
     await letters(guest, ["payment_declined"])
-    path = house.database_url.removeprefix("sqlite:///")
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE orders SET items = '[{}]'")
-        then = "2026-01-01 00:00:00"
-        connection.execute(
-            "INSERT INTO notices_due VALUES (?, ?, ?, ?, ?)", (order_id, "ready", "letter", then, then)
-        )
+    await house.write(("UPDATE orders SET items = '[{}]'", ()), due(order_id, "letter"))
 
     async def dead() -> bool:
         calls = (await http.get("/ops/tasks/calls?state=dead", headers=MANAGER)).json()["items"]
