@@ -118,3 +118,8 @@ def test_a_version_that_does_not_say_how_it_is_made_is_no_class() -> None:
         class After(Before):
             event_type: ClassVar[str] = "pizzeria.test.happened.v2"
             older: ClassVar[type[Payload] | None] = Before
+
+
+def test_nothing_is_made_into_a_first_version() -> None:
+    with pytest.raises(LookupError, match=r"happened\.v1 is a first version"):
+        Before.upcast({"order_id": "o-1"})

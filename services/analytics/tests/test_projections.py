@@ -9,11 +9,11 @@ import pytest
 import redis.asyncio
 from analytics_service.lag import ProjectionLag
 from analytics_service.projections import Checkpoint, Generation
-from analytics_service.projector import BATCH
+from analytics_service.projector import BATCH, Projector
 from analytics_service.tally import DAYS_KEPT, Table, Tally, board_table, customer_table, day_table
 from pizzeria_contracts.events import OrderCancelled
 from prometheus_client import CollectorRegistry
-from rediscore.testing import FaultProxy
+from rediscore.testing import FaultProxy, eventually
 
 from services.analytics.tests.evening import evening, event
 from services.analytics.tests.harness import Analytics, Books, House, captured, confirmed, open_books
@@ -208,3 +208,20 @@ async def test_how_far_the_counts_are_behind_is_a_metric(books: Books) -> None:
     await books.keep(confirmed(3, "margherita"))
     await lag()
     assert registry.get_sample_value("analytics_uncounted_events") == 1
+
+
+async def test_the_service_tells_how_far_its_counts_are_behind(
+    house: House, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stands_still(_: Projector) -> bool:
+        return False
+
+    monkeypatch.setattr("analytics_service.app.LAG_SECONDS", 0.05)
+    monkeypatch.setattr(Projector, "step", stands_still)
+    await books.keep(*(confirmed(number, "margherita") for number in range(3)))
+    async with house.analytics() as analytics:
+
+        async def told() -> bool:
+            return "analytics_uncounted_events 3.0" in (await analytics.manager.get("/metrics")).text
+
+        await eventually(told)

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import redis.asyncio
 from analytics_service import projections
 from analytics_service.fold import LAYOUT
+from analytics_service.picture import Picture, read_picture
 from analytics_service.projections import Projections
 from analytics_service.projector import ProjectorTask
 from analytics_service.rebuilds import Rebuilds
@@ -156,6 +158,34 @@ async def test_the_live_one_stands_still_for_its_successor_and_goes_on_when_that
     await books.projections.hold("successor")
     await projector.step()
     assert await books.popular() == {"margherita": 3}
+
+
+async def test_when_comparing_takes_too_long_it_goes_live_without(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each comparison outlasts the hold, and meanwhile another projector counts what came in."""
+    monkeypatch.setattr(projections, "HOLD", timedelta(0))
+    await books.keep(confirmed(1, "margherita"))
+    await books.count()
+    looked = 0
+
+    async def slow(*arguments: Any) -> Picture:
+        nonlocal looked
+        looked += 1
+        await books.keep(confirmed(1 + looked, "margherita"))
+        await books.projector()._advance(await books.live() or pytest.fail("nothing is live"))
+        return await read_picture(*arguments)
+
+    monkeypatch.setattr("analytics_service.projector.read_picture", slow)
+    asked = await Rebuilds(books.database, LAYOUT).request("asked-for")
+    projector = books.projector()
+    while await projector.step():
+        assert looked < 50, "it never ends"
+    found = await Rebuilds(books.database, LAYOUT).find(asked.id)
+    assert found is not None
+    assert found.finished_at is not None
+    assert found.compared is False
+    assert await books.popular() == {"margherita": 1 + looked}
 
 
 async def test_a_wipe_in_the_middle_of_a_rebuild_only_costs_time(books: Books, house: House) -> None:

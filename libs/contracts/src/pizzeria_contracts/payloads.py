@@ -42,8 +42,12 @@ class Payload(BaseModel):
 
     @classmethod
     def upcast(cls, old: Any) -> Self:
-        """Make this version from the one before, ``older``; each version overrides it."""
-        raise NotImplementedError(f"{cls.__name__} follows no older version.")
+        """Make this version from the one before. Each that names ``older`` defines it; a first one has none.
+
+        Raises:
+            LookupError: it is a first version.
+        """
+        raise LookupError(f"{cls.event_type} is a first version; nothing older can be made into it.")
 
     @classmethod
     def read(cls, data: Any) -> Self:
