@@ -18,7 +18,7 @@ from rediscore.streams.event import CloudEvent
 async def main(database_url: str, redis_url: str, redis_db: str, _: str) -> None:
     settings = RedisSettings.from_url(redis_url).model_copy(update={"db": int(redis_db)})
     nobody = httpx.MockTransport(lambda _: httpx.Response(503))
-    replica = Replica(Database(database_url, source="/pizzeria/order"), settings, nobody)
+    replica = Replica(Database(database_url, source="/pizzeria/order"), settings, nobody, lease=1.0)
 
     @replica.consumer.on(TicketStarted)
     async def handler(tx: Transaction, event: CloudEvent[Any]) -> None:

@@ -57,7 +57,7 @@ async def test_killed_between_effect_and_acknowledgement(
     own_redis: RedisSettings,
     redis_url: str,
 ) -> None:
-    survivor = await replica()
+    survivor = await replica(lease=1.0)
     for number in range(3):
         await upstream.tell(STARTED, f"o-{number}")
     process = await nursery.start(PROCESS, database_url, redis_url, own_redis.db, TOKENS["service"])

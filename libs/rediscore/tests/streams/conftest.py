@@ -75,7 +75,7 @@ async def die(
 ) -> None:
     """Make dead letters of these events (and of `others`), with a reader that stops afterwards."""
     before = sum((await kit.box().counts()).values())
-    streams = ReliableStreams(kit.connections, group=group or kit.group, keys=kit.keys, lease_ttl=1.0)
+    streams = ReliableStreams(kit.connections, group=group or kit.group, keys=kit.keys)
     for event_id in ids:
         recorder.failing[event_id] = ValueError("no such oven")
     streams.subscriber(kit.stream, retry=kit.quick).on_any(recorder)

@@ -22,7 +22,7 @@ from rediscore.streams import RawEvent, RedisInbox, ReliableStreams, RetryPolicy
 async def main(url: str, prefix: str, name: str, mode: str, max_reclaims: int, concurrency: int) -> None:
     connections = RedisConnections(RedisSettings.from_url(url))
     streams = ReliableStreams(
-        connections, group="kitchen", keys=KeySpace(prefix), consumer=name, lease_ttl=1.0, min_idle=0.6
+        connections, group="kitchen", keys=KeySpace(prefix), consumer=name, lease_ttl=2.0, min_idle=1.5
     )
     retry = RetryPolicy(max_attempts=3, backoff=Backoff(0.01, 0.05), max_reclaims=max_reclaims)
     subscriber = streams.subscriber(

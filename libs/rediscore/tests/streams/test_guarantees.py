@@ -40,6 +40,8 @@ FEATURES = {
     "competing": Features("competing", batch=False, order=False),
     "competing-batch": Features("competing", batch=True, order=False),
 }
+# When the work of a reader that is gone is free, in seconds.
+SOON = {"lease_ttl": 2.0, "min_idle": 1.0}
 SERVERS = ("redis-7", "redis-8", "valkey")
 
 Handler = Callable[[RawEvent], Awaitable[None]]
@@ -66,7 +68,7 @@ class World:
         prefetch: int = 100,
         **options: Any,
     ) -> ReliableStreams:
-        streams = self.kit.streams(**({"lease_ttl": 2.0, "min_idle": 1.0} | options))
+        streams = self.kit.streams(**options)
         subscriber = streams.subscriber(
             self.kit.stream,
             mode=self.features.mode,
@@ -205,11 +207,11 @@ class TestGuarantees:
             await asyncio.Event().wait()
 
         await kit.publish(*(kit.event(f"e{n}", f"s{n % 3}", n=n) for n in range(9)))
-        first = await world.start(hangs)
+        first = await world.start(hangs, **SOON)
         await begun.wait()
         await world.vanish(first)
         assert await kit.pending() == 9
-        await world.start()
+        await world.start(**SOON)
         await eventually(lambda: len(world.done) == 9)
         await kit.settled()
         assert set(world.handled.values()) == {1}
@@ -225,7 +227,7 @@ class TestGuarantees:
             await asyncio.sleep(2.4 if event.id == "slow" else 0)
 
         for name in ("first", "second", "third"):
-            await world.start(slow, consumer=name)
+            await world.start(slow, consumer=name, **SOON)
         await kit.publish(kit.event("slow"), *(kit.event(f"e{n}", f"s{n}") for n in range(5)))
         await kit.settled(within=10)
         assert set(started.values()) == {1}
@@ -264,7 +266,7 @@ class TestGuarantees:
         forget = Script.load("rediscore.streams.lua", "forget_consumers.lua")
         assert await forget(kit.connections, keys=[kit.stream], args=[kit.group, "me", 0]) == 1
         assert await kit.pending() == 2
-        await world.start()
+        await world.start(**SOON)
         await eventually(lambda: len(world.done) == 4)
         await kit.settled()
         assert set(world.handled.values()) == {1}

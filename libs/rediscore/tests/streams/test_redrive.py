@@ -31,7 +31,7 @@ async def test_what_is_sent_again_reaches_its_group_alone_and_is_acknowledged(
 ) -> None:
     seen: dict[str, Recorder] = {"first": Recorder(), "second": Recorder()}
     for group, recorder in seen.items():
-        streams = ReliableStreams(kit.connections, group=group, keys=kit.keys, lease_ttl=1.0, min_idle=0.5)
+        streams = ReliableStreams(kit.connections, group=group, keys=kit.keys)
         kit.running.append(streams)
         subscriber = streams.subscriber(kit.stream, mode=mode, batch=batch, retry=kit.quick)
         if batch:
@@ -221,7 +221,7 @@ async def test_a_reader_killed_over_it_is_replaced(
     first.kill()
     await first.wait()
     assert (await kit.box().counts(), await kit.box().on_their_way(kit.group)) == ({}, 1)
-    streams = kit.streams()
+    streams = kit.streams(min_idle=1.5)
     streams.subscriber(kit.stream, mode=mode).on_any(recorder)
     await streams.start()
 
@@ -270,7 +270,7 @@ async def test_a_wiped_server_in_the_middle_stops_nobody(
 async def test_a_handler_can_tell_what_was_sent_again(kit: StreamKit, batch: bool) -> None:
     told: list[tuple[str, bool]] = []
     letters: list[str] = []
-    streams = ReliableStreams(kit.connections, group="first", keys=kit.keys, lease_ttl=1.0)
+    streams = ReliableStreams(kit.connections, group="first", keys=kit.keys)
     kit.running.append(streams)
     subscriber = streams.subscriber(kit.stream, batch=batch, retry=kit.quick)
 

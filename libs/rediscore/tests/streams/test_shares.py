@@ -13,7 +13,7 @@ pytestmark = pytest.mark.proves("R18")
 
 
 async def replica(
-    kit: StreamKit, name: str, handler: Any, *, partitions: int = 4, lease_ttl: float = 1.0
+    kit: StreamKit, name: str, handler: Any, *, partitions: int = 4, lease_ttl: float = 30.0
 ) -> ReliableStreams:
     streams = kit.streams(consumer=name, lease_ttl=lease_ttl)
     streams.subscriber(kit.stream, partitions=partitions).on_any(handler)
@@ -33,11 +33,11 @@ async def tell(kit: StreamKit, numbers: range, partitions: int = 4) -> None:
 
 
 async def test_who_comes_later_gets_a_share_and_leaves_it_at_once(kit: StreamKit, recorder: Recorder) -> None:
-    first = await replica(kit, "first", recorder, lease_ttl=30.0)
+    first = await replica(kit, "first", recorder)
     await eventually(lambda: reads(first) == 4)
-    second = await replica(kit, "second", recorder, lease_ttl=30.0)
+    second = await replica(kit, "second", recorder)
     await eventually(lambda: (reads(first), reads(second)) == (2, 2))
-    third = await replica(kit, "third", recorder, lease_ttl=30.0)
+    third = await replica(kit, "third", recorder)
     await eventually(lambda: sorted(map(reads, (first, second, third))) == [1, 1, 2])
     assert all(check.healthy for check in third.checks().values())
     # One stops in good order: nobody waits for its lease, or for its share, to run out.
@@ -76,8 +76,8 @@ async def test_the_partitions_of_a_killed_replica_are_read_by_the_others(
     kit: StreamKit, recorder: Recorder
 ) -> None:
     """As after kill -9: it neither leaves nor gives its leases back."""
-    first = await replica(kit, "first", recorder)
-    second = await replica(kit, "second", recorder)
+    first = await replica(kit, "first", recorder, lease_ttl=2.0)
+    second = await replica(kit, "second", recorder, lease_ttl=2.0)
     await eventually(lambda: (reads(first), reads(second)) == (2, 2))
     tasks = list(second._tasks)
     for task in tasks:

@@ -174,7 +174,7 @@ async def test_a_reader_whose_loop_stood_still_begins_nothing_that_others_took(
     await kit.settled()
     await kit.publish(kit.event("stall", stall=4.0), *(kit.event(f"e{n}") for n in range(6)))
     await logged(kit, "first start stall")
-    streams = kit.streams(min_idle=0.6)
+    streams = kit.streams(min_idle=1.5)
     streams.subscriber(kit.stream, mode=mode).on_any(recorder)
     await streams.start()
     await logged(kit, "first end stall")

@@ -122,10 +122,11 @@ class Replica:
         *,
         partitions: int = 1,
         metrics: EventMetrics | None = None,
+        lease: float = 20.0,
     ) -> None:
         self.database = database
         self.connections = RedisConnections(settings)
-        self.streams = ReliableStreams(self.connections, group="order", keys=KeySpace("order"), lease_ttl=1.0)
+        self.streams = ReliableStreams(self.connections, group="order", keys=KeySpace("order"), lease_ttl=lease)
         self.consumer = EventConsumer(
             database=database,
             streams=self.streams,

@@ -12,6 +12,7 @@ class CircuitOpen(RediscoreError):  # noqa: N818  named by what happened, as the
     """
 
     def __init__(self, name: str, retry_after: float) -> None:
-        super().__init__(f"Circuit {name} is open; ask again in {retry_after:.1f} s or use a fallback.")
+        when = f"in {max(retry_after, 0.1):.1f} s" if retry_after else "later"
+        super().__init__(f"Circuit {name} is open; ask again {when} or use a fallback.")
         self.name = name
         self.retry_after = retry_after

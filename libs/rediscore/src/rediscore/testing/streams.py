@@ -83,8 +83,12 @@ class StreamKit:
         return await self.publisher.publish(stream or self.stream, events)
 
     def streams(self, **options: Any) -> ReliableStreams:
-        """Streams of this group; stopped at the end of the test."""
-        defaults: dict[str, Any] = {"lease_ttl": 1.0, "min_idle": 0.3}
+        """Streams of this group; stopped at the end of the test.
+
+        Nothing is taken from a reader that is only slow: a test about a reader that died says when its
+        work is free.
+        """
+        defaults: dict[str, Any] = {"lease_ttl": 20.0, "min_idle": 20.0}
         made = ReliableStreams(self.connections, group=self.group, keys=self.keys, **(defaults | options))
         self.running.append(made)
         return made
