@@ -126,7 +126,9 @@ class Replica:
     ) -> None:
         self.database = database
         self.connections = RedisConnections(settings)
-        self.streams = ReliableStreams(self.connections, group="order", keys=KeySpace("order"), lease_ttl=lease)
+        self.streams = ReliableStreams(
+            self.connections, group="order", keys=KeySpace("order"), lease_ttl=lease
+        )
         self.consumer = EventConsumer(
             database=database,
             streams=self.streams,
