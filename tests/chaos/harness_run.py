@@ -14,8 +14,8 @@ from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.queue import PriorityQueue
 from rediscore.retry import Backoff
-from rediscore.settings import RedisSettings
 from rediscore.streams import ReliableStreams, RetryPolicy
+from rediscore.testing import patient_settings
 
 LEASE: Final = 1.0
 MAX_ATTEMPTS: Final = 3
@@ -61,7 +61,7 @@ class Run:
 
     def connect(self) -> RedisConnections:
         """Connections as a service has them."""
-        return RedisConnections(RedisSettings.from_url(self.redis_url))
+        return RedisConnections(patient_settings(self.redis_url))
 
     @property
     def keys(self) -> KeySpace:

@@ -135,7 +135,7 @@ class Pizzeria:
         self.diary.saw(order_id, view["status"])
         return view
 
-    async def reaches(self, order_id: str, status: str, *, within: float = 15) -> Json:
+    async def reaches(self, order_id: str, status: str, *, within: float = 40) -> Json:
         """The order once it has that status."""
 
         async def there() -> Json:
@@ -152,7 +152,7 @@ class Pizzeria:
         return [harness_invariants.kind(event) for event in feed if event["subject"] == order_id]
 
     async def eventually(
-        self, check: Callable[[], Awaitable[T]], *, within: float = 15, order: str | None = None
+        self, check: Callable[[], Awaitable[T]], *, within: float = 40, order: str | None = None
     ) -> T:
         """What `check` returns once it raises no AssertionError and reaches the service.
 
@@ -211,7 +211,7 @@ class Pizzeria:
             open_orders = [order for order in self.diary.accepted if not self.diary.ended(order)]
             await self.eventually(over, within=within, order=next(iter(open_orders), None))
 
-    async def check_invariants(self, within: float = 20) -> None:
+    async def check_invariants(self, within: float = 40) -> None:
         """End all orders, wait until nothing moves, and check I1-I9 on everything since the start.
 
         Raises: AssertionError with a line for everything that breaks an invariant.

@@ -200,7 +200,7 @@ class Processes:
         pid = self._running.pid(process)
         assert pid is not None
         os.kill(pid, signal.SIGTERM)
-        await eventually(lambda: "exited" in self._endings.get(process, ""), within=15)
+        await eventually(lambda: "exited" in self._endings.get(process, ""), within=40)
         return self._endings[process]
 
     async def restart(self, process: str) -> None:

@@ -142,7 +142,7 @@ class Cook:
             "kitchen", "POST", path, role="cook", body={"fencing_token": ticket.token}
         )
 
-    async def cook(self, order_id: str, *, within: float = 15) -> None:
+    async def cook(self, order_id: str, *, within: float = 40) -> None:
         """All tickets of the order, until it is ready. Others that lie in between are cooked too."""
 
         async def ready() -> None:

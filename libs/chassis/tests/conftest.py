@@ -13,6 +13,7 @@ from pizzeria_chassis.testing.events import Replica, Upstream, prepare
 from pydantic import SecretStr
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 from rediscore.testing.nursery import Nursery
 
 OWN_DB = 9
@@ -63,7 +64,7 @@ async def database(database_url: str, open_database: Callable[..., Database]) ->
 @pytest_asyncio.fixture
 async def own_redis(redis_url: str) -> RedisSettings:
     """A numbered database of the session's server, empty: the names of streams are the same in all tests."""
-    settings = RedisSettings.from_url(redis_url).model_copy(update={"db": OWN_DB})
+    settings = patient_settings(redis_url).model_copy(update={"db": OWN_DB})
     connections = RedisConnections(settings)
     await connections.commands.flushdb()
     await connections.aclose()

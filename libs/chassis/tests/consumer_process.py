@@ -11,12 +11,12 @@ from pizzeria_chassis.database import Database
 from pizzeria_chassis.testing.events import Replica, note_effect
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import TicketStarted
-from rediscore.settings import RedisSettings
 from rediscore.streams.event import CloudEvent
+from rediscore.testing import patient_settings
 
 
 async def main(database_url: str, redis_url: str, redis_db: str, _: str) -> None:
-    settings = RedisSettings.from_url(redis_url).model_copy(update={"db": int(redis_db)})
+    settings = patient_settings(redis_url).model_copy(update={"db": int(redis_db)})
     nobody = httpx.MockTransport(lambda _: httpx.Response(503))
     replica = Replica(Database(database_url, source="/pizzeria/order"), settings, nobody, lease=1.0)
 

@@ -12,8 +12,7 @@ from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderReady
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.client import RedisConnections
-from rediscore.settings import RedisSettings
-from rediscore.testing import eventually
+from rediscore.testing import eventually, patient_settings
 
 
 async def die(*_: object) -> None:
@@ -22,7 +21,7 @@ async def die(*_: object) -> None:
 
 async def relay(database_url: str, redis_url: str, redis_db: str, dies_at: str = "") -> None:
     database = Database(database_url, source="/pizzeria/kitchen")
-    settings = RedisSettings.from_url(redis_url).model_copy(update={"db": int(redis_db)})
+    settings = patient_settings(redis_url).model_copy(update={"db": int(redis_db)})
     connections = RedisConnections(settings)
     running = Relay(database, connections, streams=[KITCHEN])
     stop = asyncio.Event()
@@ -30,7 +29,7 @@ async def relay(database_url: str, redis_url: str, redis_db: str, dies_at: str =
     await running.start()
     if dies_at:
         setattr(running, dies_at, die)
-        await eventually(lambda: running.leads, within=20)
+        await eventually(lambda: running.leads, within=40)
     sys.stdout.write("running\n")
     sys.stdout.flush()
     await stop.wait()

@@ -166,7 +166,7 @@ async def test_a_forged_dead_letter_moves_no_position(replica: MakeReplica, upst
     await at_head(consumer, upstream)
     forged = event.model_copy(update={"id": "forged", "type": "pizzeria.order.eaten.v1", "position": 2})
     await upstream.add_event(forged)
-    await eventually(consumer.dead, within=20)
+    await eventually(consumer.dead, within=40)
     await consumer.streams.stop(1.0)
     await upstream.tell(STARTED, "o-2")
     await cut_out(upstream, of=3, lost=[2])
@@ -226,7 +226,7 @@ async def test_redis_wiped_while_an_event_is_in_a_handler(replica: MakeReplica, 
         now = consumer.consumer._present_terms()
         return any(now) and now != term
 
-    await eventually(cut_off, within=20, what="another term has begun")
+    await eventually(cut_off, within=40, what="another term has begun")
     blocked.set()
     await at_head(consumer, upstream)
     assert await consumer.effects() == [("o-1", 1, 1)]

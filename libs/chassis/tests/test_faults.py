@@ -72,14 +72,14 @@ async def test_a_paused_consumer_misses_nothing(demo: Shop, upstream: Upstream) 
         (kitchen,) = (await demo.get("/ops/lag"))["streams"]
         return bool(kitchen["pending"] == 3 and kitchen["behind"] == 3)
 
-    await eventually(behind, within=20, what="it lies")
+    await eventually(behind, within=40, what="it lies")
     assert (await demo.get("/events/positions"))["outbox"]["head"] == 0
     await demo.client.request("DELETE", "/ops/faults")
 
     async def caught_up() -> bool:
         return bool((await demo.get("/events/positions"))["outbox"]["head"] == 3)
 
-    await eventually(caught_up, within=20)
+    await eventually(caught_up, within=40)
     assert await demo.letters() == [], "being paused is no failure of an event"
 
 

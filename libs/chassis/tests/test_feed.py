@@ -51,7 +51,7 @@ async def app(database: Database, own_connections: RedisConnections) -> FastAPI:
             outbox = (await client.get("/events/positions")).json()["outbox"]
         return bool(outbox == {"head": COUNT, "sent": COUNT})
 
-    await eventually(sent, within=20)
+    await eventually(sent, within=40)
     await relay.stop()
     return app
 

@@ -40,7 +40,7 @@ class Shop:
 
     async def letter(self) -> dict[str, Any]:
         """The one that there is, once it is there."""
-        await eventually(self.letters, within=20, what="a dead letter")
+        await eventually(self.letters, within=40, what="a dead letter")
         (letter,) = await self.letters()
         return letter
 
@@ -126,7 +126,7 @@ async def test_all_letters_are_redriven_and_one_is_dropped_with_a_reason(
     async def all_dead() -> bool:
         return len(await demo.letters(state="waiting")) == 5
 
-    await eventually(all_dead, within=20)
+    await eventually(all_dead, within=40)
     first = await demo.get("/ops/dead-letters", limit=2)
     rest = await demo.get("/ops/dead-letters", limit=3, after=first["next"])
     subjects = [letter["subject"] for page in (first, rest) for letter in page["items"]]
@@ -167,7 +167,7 @@ async def test_lag_says_how_far_behind_and_null_for_what_does_not_answer(
             lag["outbox"] == {"head": 1, "sent": 1} and kitchen == {**rest, "stream": KITCHEN, "dead": 1}
         )
 
-    await eventually(at_rest, within=20)
+    await eventually(at_rest, within=40)
     upstream.away = True
     (kitchen,) = (await demo.get("/ops/lag"))["streams"]
     assert (kitchen["head"], kitchen["behind"], kitchen["position"]) == (None, None, 2)
@@ -175,7 +175,7 @@ async def test_lag_says_how_far_behind_and_null_for_what_does_not_answer(
 
 @pytest.mark.proves("P16", "R11")
 async def test_breakers_and_topology(demo: Shop) -> None:
-    await eventually(lambda: demo.chassis.streams.checks()[KITCHEN].status == "reading", within=20)
+    await eventually(lambda: demo.chassis.streams.checks()[KITCHEN].status == "reading", within=40)
     with pytest.raises(TimeoutError):
         await demo.chassis.redis_breaker.call(_times_out)
     (redis,) = (await demo.get("/ops/breakers"))["items"]

@@ -20,7 +20,7 @@ from pizzeria_contracts.streams import KITCHEN
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
 from rediscore.streams.partitions import partition_of, stream_names
-from rediscore.testing import FaultProxy, ServerUnderTest, eventually
+from rediscore.testing import FaultProxy, ServerUnderTest, eventually, patient_settings
 from rediscore.testing.nursery import Nursery
 
 PROCESS = Path(__file__).parent / "outbox_process.py"
@@ -85,11 +85,11 @@ async def test_positions_have_no_gap_when_transactions_commit_out_of_order(
         async def quick_ones_sent() -> bool:
             return len(await entries(own_connections)) == 2
 
-        await eventually(quick_ones_sent, within=15)
+        await eventually(quick_ones_sent, within=40)
         may_commit.set()
         await first
         await tell(database, "quick-3")
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
     events = await on_stream(own_connections)
     assert [event.position for event in events] == up_to(4)
     assert [event.subject for event in events] == ["quick-1", "quick-2", "slow", "quick-3"]
@@ -109,7 +109,7 @@ async def test_two_relays_are_never_at_work_together(
         for number in range(40):
             await tell(database if number % 2 else replica, f"o-{number % 3}")
             assert not (one.leads and two.leads)
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
         assert one.leads != two.leads
         leader, other = (one, two) if one.leads else (two, one)
         await leader.stop()
@@ -137,10 +137,10 @@ async def test_a_paused_leader_loses_the_lead(
             await paused._round()
         return paused.leads
 
-    await eventually(leads, within=20, what="it leads")
+    await eventually(leads, within=40, what="it leads")
     async with at_work(Relay(replica, own_connections, streams=[KITCHEN])):
         await tell(replica)
-        await eventually(lambda: all_sent(replica), within=20, what="the other takes over")
+        await eventually(lambda: all_sent(replica), within=40, what="the other takes over")
         await tell(replica)
         with pytest.raises(DatabaseUnavailable):
             # It wakes up and believes to lead: it cannot give positions.
@@ -167,7 +167,7 @@ async def test_two_processes_on_one_sqlite_file_and_the_leader_is_killed(
             assert await process.stdout.readuntil(b"running\n")
         for number in range(60):
             await tell(database, f"o-{number % 3}")
-        await eventually(lambda: all_sent(database), within=20)
+        await eventually(lambda: all_sent(database), within=40)
         assert await positions(own_connections) == up_to(60), "two at work would have sent some twice"
 
         for number in range(30):
@@ -176,7 +176,7 @@ async def test_two_processes_on_one_sqlite_file_and_the_leader_is_killed(
         await processes[0].wait()
         for number in range(30):
             await tell(database, f"o-{number % 3}")
-        await eventually(lambda: all_sent(database), within=20)
+        await eventually(lambda: all_sent(database), within=40)
         assert sorted(set(await positions(own_connections)), key=lambda p: p or 0) == up_to(120)
         processes[1].send_signal(signal.SIGTERM)
         assert await processes[1].wait() == 0
@@ -195,7 +195,7 @@ async def test_killed_between_commit_and_relay(
     assert await process.wait() == -signal.SIGKILL
     assert await positions(own_connections) == [], "the fault happened: nothing was sent"
     async with at_work(Relay(database, own_connections, streams=[KITCHEN])):
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
     events = await on_stream(own_connections)
     assert [event.position for event in events] == up_to(7)
     assert [event.sequence for event in events] == up_to(7)
@@ -224,7 +224,7 @@ async def test_cut_off_in_the_middle_of_a_turn(
     assert not await all_sent(database)
     await tell(database, "a")
     async with at_work(Relay(database, own_connections, streams=[KITCHEN])):
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
     found = await positions(own_connections)
     assert found == (up_to(3) if moment == "_publish" else [1, 2, 1, 2, 3])
 
@@ -238,7 +238,7 @@ async def test_a_stream_that_lost_its_end_is_filled_again(
     async with at_work(relay):
         for number in range(10):
             await tell(database, f"o-{number % 3}")
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
         lost = [entry_id for entry_id, _ in await entries(own_connections)][kept:]
         await own_connections.commands.xdel(KITCHEN, *lost)
         if kept == 0:
@@ -248,7 +248,7 @@ async def test_a_stream_that_lost_its_end_is_filled_again(
         async def refilled() -> bool:
             return await positions(own_connections) == up_to(10)
 
-        await eventually(refilled, within=15, what="the end is back")
+        await eventually(refilled, within=40, what="the end is back")
 
 
 @pytest.mark.proves("I5")
@@ -258,14 +258,14 @@ async def test_a_restarted_relay_fills_a_stream_that_was_wiped_meanwhile(
     async with at_work(Relay(database, own_connections, streams=[KITCHEN])):
         for _ in range(3):
             await tell(database)
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
     await own_connections.commands.delete(KITCHEN)
     async with at_work(Relay(database, own_connections, streams=[KITCHEN])):
 
         async def refilled() -> bool:
             return await positions(own_connections) == up_to(3)
 
-        await eventually(refilled, within=15)
+        await eventually(refilled, within=40)
 
 
 async def test_entries_of_others_at_the_end_do_not_look_like_a_loss(
@@ -275,7 +275,7 @@ async def test_entries_of_others_at_the_end_do_not_look_like_a_loss(
     async with at_work(relay):
         for _ in range(3):
             await tell(database)
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
         await own_connections.commands.xadd(KITCHEN, {"__data__": "not an event"})
         relay._next_check = 0.0
         await eventually(lambda: relay._next_check > 0.0, what="the end was compared")
@@ -288,20 +288,20 @@ async def test_redis_away_then_back(
 ) -> None:
     database = open_database(sqlite_url)
     await create_chassis_tables_now(database)
-    connections = RedisConnections(RedisSettings.from_url(disposable_server.url))
+    connections = RedisConnections(patient_settings(disposable_server.url))
     relay = Relay(database, connections, streams=[KITCHEN])
     async with at_work(relay):
         await tell(database)
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
         await asyncio.to_thread(disposable_server.stop)
         await tell(database)
         await tell(database)
         await eventually(
-            lambda: relay.checks()["outbox"].status == "degraded", within=20, what="the check tells"
+            lambda: relay.checks()["outbox"].status == "degraded", within=40, what="the check tells"
         )
         assert "2 events wait" in relay.checks()["outbox"].reason
         await asyncio.to_thread(disposable_server.start)
-        await eventually(lambda: all_sent(database), within=20, what="normal again within 10 s")
+        await eventually(lambda: all_sent(database), within=40, what="normal again within 10 s")
         await eventually(lambda: relay.checks()["outbox"].status == "ok")
         assert set(await positions(connections)) >= {2, 3}
     await connections.aclose()
@@ -317,10 +317,10 @@ async def test_a_lost_reply_repeats_an_entry_and_loses_none(
     connections = RedisConnections(through_proxy)
     async with at_work(Relay(database, connections, streams=[KITCHEN])):
         await tell(database)
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
         fault_proxy.swallow_reply(after=b"XADD")
         await tell(database)
-        await eventually(lambda: all_sent(database), within=20)
+        await eventually(lambda: all_sent(database), within=40)
         assert await positions(connections) == [1, 2, 2], "the entry was added, the reply was lost"
     await connections.aclose()
 
@@ -331,7 +331,7 @@ async def test_partitions_take_subjects_in_sequence(
     async with at_work(Relay(database, own_connections, streams=[KITCHEN], partitions=3)):
         for number in range(24):
             await tell(database, f"o-{number % 8}")
-        await eventually(lambda: all_sent(database), within=15)
+        await eventually(lambda: all_sent(database), within=40)
     seen: dict[str, list[int | None]] = {}
     for index, name in enumerate(stream_names(KITCHEN, 3)):
         for event in await on_stream(own_connections, name):

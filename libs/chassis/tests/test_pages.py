@@ -106,10 +106,10 @@ async def test_hints_arrive_also_after_the_stream_broke(visits: "Tab", own_redis
         return text in (await visits.locator("#heard").get_attribute("data-last") or "")
 
     try:
-        await eventually(lambda: heard("one"), within=15, what="a hint was heard")
+        await eventually(lambda: heard("one"), within=40, what="a hint was heard")
         await visits.context.set_offline(True)
         await visits.context.set_offline(False)
-        await eventually(lambda: heard("two"), within=15, what="a hint was heard after the stream broke")
+        await eventually(lambda: heard("two"), within=40, what="a hint was heard after the stream broke")
     finally:
         await channels.aclose()
         await connections.aclose()

@@ -104,7 +104,7 @@ async def test_an_event_that_fails_while_a_consumer_starts_is_tried_no_more_ofte
     await consumer.start()
     catch_up = consumer.consumer._catch_up
     assert catch_up is not None
-    await eventually(lambda: len(catch_up._injected) > 0, within=20, what="both roads brought it")
+    await eventually(lambda: len(catch_up._injected) > 0, within=40, what="both roads brought it")
     injected.set()
     await at_head(consumer, upstream)
     dead = await waiting(consumer)
@@ -138,7 +138,7 @@ async def test_a_letter_that_redis_lost_is_redriven_by_another_reader(
     await upstream.connections.commands.flushdb()
     assert await consumer.dead_reasons() == [], "the fault happened"
     await next_reader.start()
-    await eventually(becomes(consumer, letter, "redriven"), within=20)
+    await eventually(becomes(consumer, letter, "redriven"), within=40)
     assert sorted(await consumer.effects()) == [("o-1", 1, 2), ("o-2", 1, 1)]
     await at_head(next_reader, upstream)
     assert healthy.attempts == {"o-1": 1}, "what was handled is not handled again"

@@ -82,7 +82,7 @@ async def test_a_leader_killed_in_mid_batch(
         await tell(database, *(f"o-{number % 3}" for number in range(20)))
         assert await leader.wait() == -signal.SIGKILL
         await tell(database, *(f"o-{number % 3}" for number in range(10)))
-        await eventually(lambda: all_sent(database), within=20)
+        await eventually(lambda: all_sent(database), within=40)
     assert await whole(database)
     assert await positions(own_connections) == [*up_to(20) * batch_comes, *range(21, 31)]
     once = {row.event_id: row.position for row in await placed(database)}
@@ -129,18 +129,18 @@ async def test_a_leader_whose_session_is_lost_while_it_gives_positions(
         await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         await connection.execute(text("SELECT id FROM outbox FOR UPDATE"))
         async with at_work(one):
-            lost = await eventually(lambda: session_of_leader(replica, waiting=True), within=20)
+            lost = await eventually(lambda: session_of_leader(replica, waiting=True), within=40)
             async with at_work(two):
                 await end_session(replica, lost)
 
                 async def led_again() -> bool:
                     return await session_of_leader(replica, waiting=True) not in (None, lost)
 
-                await eventually(led_again, within=20)
+                await eventually(led_again, within=40)
                 await holding.rollback()
-                await eventually(lambda: all_sent(replica), within=20)
+                await eventually(lambda: all_sent(replica), within=40)
                 await tell(replica, "o-2")
-                await eventually(lambda: all_sent(replica), within=20)
+                await eventually(lambda: all_sent(replica), within=40)
                 assert one.leads != two.leads
     watching.cancel()
     assert not any(together)
@@ -199,7 +199,7 @@ async def test_many_writers_commit_out_of_order_and_no_event_is_skipped(
 
     async with at_work(Relay(database, own_connections, streams=[KITCHEN])):
         await asyncio.gather(*(write(writer) for writer in range(8)))
-        await eventually(lambda: all_sent(database), within=20)
+        await eventually(lambda: all_sent(database), within=40)
     rows = await placed(database)
     assert len(rows) == 8 * (6 + 3)
     ids = [row.id for row in rows]

@@ -84,7 +84,7 @@ async def in_flight(running: Process, calls: int) -> None:
     def there() -> bool:
         return [line["event"] for line in running.lines()].count("work_began") == calls
 
-    await eventually(there, within=20, what=f"{calls} calls are in flight")
+    await eventually(there, within=40, what=f"{calls} calls are in flight")
 
 
 async def test_sigterm_ends_work_in_flight_and_the_exit_code_is_0(

@@ -69,7 +69,7 @@ async def all_once(replica: Replica, upstream: Upstream) -> None:
     assert sorted(position for _, _, position in effects) == up_to(head)
     assert in_sequence(effects)
     assert await replica.dead() == 0
-    await eventually(lambda: ends_with(upstream, head), within=15, what="the stream's end is right")
+    await eventually(lambda: ends_with(upstream, head), within=40, what="the stream's end is right")
 
 
 @pytest.mark.proves("I5", "I7", "I9")
@@ -83,7 +83,7 @@ async def test_a_stream_loses_its_end_while_events_keep_coming(
     redis = upstream.connections.commands
     async with events_keep_coming(upstream, at_least=40):
         for held in (10, 20):
-            await eventually(partial(reached, upstream, held), within=20)
+            await eventually(partial(reached, upstream, held), within=40)
             if lost == "everything":
                 await redis.flushdb()
             else:
@@ -117,7 +117,7 @@ async def test_redis_is_wiped_between_adding_a_batch_and_noting_it(
 
     monkeypatch.setattr(upstream.relay, "_mark_sent", wiped_first)
     await upstream.relay.start()
-    await eventually(lambda: marked == 3, within=20)
+    await eventually(lambda: marked == 3, within=40)
     await consumer.start()
     await all_once(consumer, upstream)
 

@@ -140,13 +140,13 @@ async def test_without_redis_the_service_is_degraded_and_comes_back(
 
             await eventually(lambda: status("ok"))
             proxy.pause()
-            await eventually(lambda: status("degraded"), within=15)
+            await eventually(lambda: status("degraded"), within=40)
             answer = await http.get("/ops/tasks/overview")
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
             proxy.resume()
-            await eventually(lambda: status("ok"), within=15)
+            await eventually(lambda: status("ok"), within=40)
             await shop.receipt.apply_async(["ada"], task_id="after")
-            await eventually(lambda: _is(shop, [("after", "ada")]), within=15)
+            await eventually(lambda: _is(shop, [("after", "ada")]), within=40)
 
 
 async def _is(shop: Shop, wanted: list[tuple[str, str]]) -> bool:

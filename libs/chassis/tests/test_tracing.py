@@ -55,7 +55,7 @@ async def test_the_trace_of_a_request_reaches_the_handler_and_what_it_tells(
         parent = f"00-{TRACE}-00f067aa0ba902b7-01"
         answer = await client.post("/visits/o-7", headers={"traceparent": parent})
         assert answer.status_code == 201
-        await eventually(lambda: seen, within=20)
+        await eventually(lambda: seen, within=40)
         async with caller(shop, "service") as staff:
             (event,) = (await staff.get("/events")).json()["items"]
     assert event["traceparent"].split("-")[1] == TRACE
@@ -79,7 +79,7 @@ async def test_a_request_without_a_trace_starts_one(
         async def placed() -> bool:
             return len((await staff.get("/events")).json()["items"]) == 3
 
-        await eventually(placed, within=20)
+        await eventually(placed, within=40)
         items = (await staff.get("/events")).json()["items"]
     traces = {event["traceparent"].split("-")[1] for event in items}
     assert len(traces) == 3

@@ -101,14 +101,14 @@ async def test_streams(
         await streams.start()
         try:
             await kit.publish(*(kit.event(event, f"subject-{event}") for event in ("a", "bad", "b")))
-            await kit.settled(within=20)
+            await kit.settled(within=40)
             assert recorder.calls == {"a": 1, "b": 1, "bad": 3}
             assert [letter.reason for letter in await kit.dead()] == [Reason.HANDLER_FAILED]
             assert await kit.last_id() == "b"
             assert await kit.publisher.trim(kit.stream, keep=1) >= 0
             recorder.failing.clear()
             assert await kit.box().redrive_all(kit.group, by="luigi", per_second=100) == 1
-            await eventually(lambda recorder=recorder: recorder.calls["bad"] == 4, within=20)  # type: ignore[misc]
+            await eventually(lambda recorder=recorder: recorder.calls["bad"] == 4, within=40)  # type: ignore[misc]
             assert await kit.box().counts() == {}
         finally:
             await kit.stop()
@@ -274,7 +274,7 @@ async def test_invalidations(cluster: RedisConnections, key_prefix: str) -> None
     for name in NAMES:
         await cluster.execute("SET", f"{key_prefix}:{name}", 1, "EX", 60)
 
-    await eventually(lambda: heard == {f"{key_prefix}:{name}".encode() for name in NAMES}, within=20)
+    await eventually(lambda: heard == {f"{key_prefix}:{name}".encode() for name in NAMES}, within=40)
 
 
 async def test_keys_without_a_common_tag_are_refused(cluster: RedisConnections, key_prefix: str) -> None:

@@ -40,7 +40,7 @@ async def test_every_program_does_what_it_asserts(redis_url: str) -> None:
         async with free, asyncio.timeout(LONGEST_SECONDS):
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-W", "default", "-c", program,
-                env={"REDIS_URL": redis_url},
+                env={"REDIS_URL": redis_url, "REDIS_SOCKET_TIMEOUT": "20", "REDIS_POOL_TIMEOUT": "20"},
                 stderr=asyncio.subprocess.PIPE,
             )  # fmt: skip
             try:

@@ -36,7 +36,7 @@ from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.settings import RedisSettings
 from rediscore.streams import CloudEvent, RawEvent
-from rediscore.testing import eventually
+from rediscore.testing import eventually, patient_settings
 
 STREAMS = {"order": ORDERS, "kitchen": KITCHEN, "menu": MENU}
 
@@ -77,7 +77,7 @@ class Upstream:
         self.stream = STREAMS[name]
         self.url = ""
         self._database = Database(f"sqlite:///{folder / f'{name}.db'}", source=f"/pizzeria/{name}")
-        self._connections = RedisConnections(RedisSettings.from_url(redis_url))
+        self._connections = RedisConnections(patient_settings(redis_url))
         self._relay = Relay(self._database, self._connections, streams=[self.stream])
 
     async def tell(self, *payloads: Payload, subject: str) -> list[CloudEvent[Any]]:
@@ -206,7 +206,7 @@ class Analytics:
             state = await self.get("/projections")
             return bool(state["archive_head"] == state["checkpoint"] and state["archive_head"] >= events)
 
-        await eventually(is_so, within=20, what=f"{events} events are archived and counted")
+        await eventually(is_so, within=40, what=f"{events} events are archived and counted")
 
 
 class Later:
@@ -291,7 +291,7 @@ class Books:
 @contextlib.asynccontextmanager
 async def open_books(database_url: str, redis_url: str) -> AsyncIterator[Books]:
     database = Database(database_url, source="/test")
-    connections = RedisConnections(RedisSettings.from_url(redis_url))
+    connections = RedisConnections(patient_settings(redis_url))
     try:
         yield Books(
             database,

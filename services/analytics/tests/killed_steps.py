@@ -29,7 +29,7 @@ from rediscore.breaker import CircuitBreaker
 from rediscore.client import RedisConnections
 from rediscore.clock import SystemClock
 from rediscore.keys import KeySpace
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 from services.analytics.tests.evening import evening
 
@@ -64,7 +64,7 @@ class Killed:
 async def work(folder: Path, moment: str, killed: Killed | None) -> None:
     """Archive some, count, rebuild, archive more, rebuild again; all of it once, whoever does it."""
     database = Database(f"sqlite:///{folder / moment}.db", source="/test")
-    connections = RedisConnections(RedisSettings.from_url(os.environ["REDIS_URL"]))
+    connections = RedisConnections(patient_settings(os.environ["REDIS_URL"]))
     projections = Projections(connections, KeySpace(f"killed-{moment}"), breaker=CircuitBreaker("redis"))
     projector = Projector(database, projections, SystemClock())
     rebuilds = Rebuilds(database, projections.layout)

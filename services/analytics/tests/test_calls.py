@@ -277,7 +277,7 @@ async def test_without_redis_it_is_not_ready_and_archives_on(house: House, redis
             shown = (await analytics.manager.get("/metrics")).text
             return 'rediscore_breaker_events_total{event="rejected",name="redis"}' in shown
 
-        await eventually(spared, within=20, what="the breaker answers in place of Redis")
+        await eventually(spared, within=40, what="the breaker answers in place of Redis")
         assert len((await analytics.get(f"/journeys/{order_id}"))["items"]) == 3
 
         redis_road.restore()
@@ -285,7 +285,7 @@ async def test_without_redis_it_is_not_ready_and_archives_on(house: House, redis
         async def well_again() -> bool:
             return (await analytics.guest.get("/health/ready")).status_code == 200
 
-        await eventually(well_again, within=10, what="ready again")
+        await eventually(well_again, within=40, what="ready again")
 
 
 def _through(road: FaultProxy, house: House) -> Any:

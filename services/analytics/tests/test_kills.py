@@ -78,7 +78,7 @@ async def test_a_service_killed_at_random_archives_and_counts_everything_once(
             with service(house, port) as process:
                 await ready(port)
                 before = await books.checkpoint()
-                await eventually(partial(_past, books, before), within=20, what="it counts")
+                await eventually(partial(_past, books, before), within=40, what="it counts")
                 await asyncio.sleep(random.uniform(0, 0.3))  # any moment
                 process.send_signal(signal.SIGKILL)
                 assert process.wait() == -signal.SIGKILL

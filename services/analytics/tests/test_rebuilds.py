@@ -38,7 +38,7 @@ async def rebuilt(analytics: Analytics) -> dict[str, object]:
         return state["finished_at"] is not None
 
     state: dict[str, object] = asked.json()
-    await eventually(is_done, within=20, what="the rebuild is live")
+    await eventually(is_done, within=40, what="the rebuild is live")
     return state
 
 
@@ -251,7 +251,7 @@ async def test_another_layout_is_built_beside_the_old_one(books: Books) -> None:
 
 async def test_without_anything_live_calls_say_so(house: House, books: Books) -> None:
     async with house.analytics(projector_seconds=60) as analytics:
-        await eventually(books.live, within=10, what="the first generation is live")
+        await eventually(books.live, within=40, what="the first generation is live")
         async with redis.asyncio.Redis.from_url(house.redis_url) as client:
             await client.flushdb()
         answer = await analytics.guest.get("/popular")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -31,7 +32,7 @@ from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
 from rediscore.streams import StreamPublisher, dead_stream
 from rediscore.streams.event import CloudEvent, decode_entry
-from rediscore.testing import eventually
+from rediscore.testing import eventually, patient_settings
 
 TOKENS: Mapping[str, str] = {
     role: f"{role}-token-for-tests" for role in ("cook", "driver", "manager", "service")
@@ -54,7 +55,7 @@ class Served:
     async def start(self) -> None:
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         await eventually(
-            lambda: self._server.started or self._task_is_done(), within=20, what="server started"
+            lambda: self._server.started or self._task_is_done(), within=40, what="server started"
         )
         assert self._server.started
 
@@ -75,7 +76,7 @@ class Upstream:
 
     def __init__(self, stream: str, folder: Path, redis_url: str) -> None:
         self._database = Database(f"sqlite:///{folder / stream}.db", source="/test")
-        self._connections = RedisConnections(RedisSettings.from_url(redis_url))
+        self._connections = RedisConnections(patient_settings(redis_url))
         relay = Relay(self._database, self._connections, streams=[stream])
         self.served = Served(
             create_app(
@@ -150,7 +151,7 @@ class Kitchens:
         self.settings = {"stream_lease_seconds": 2, **self.settings}
         self.orders = Upstream(ORDERS, self.folder, self.redis_url)
         self.menu = Upstream(MENU, self.folder, self.redis_url)
-        self.connections = RedisConnections(RedisSettings.from_url(self.redis_url, socket_timeout=15))
+        self.connections = RedisConnections(patient_settings(self.redis_url))
         self._seen: dict[str, CloudEvent[Any]] = {}
         self._read_up_to = "-"
         self.kitchens: list[Served] = []
@@ -223,7 +224,7 @@ class Kitchens:
             self._read_up_to = f"({entry_id.decode()}"
         return [event for event in self._seen.values() if subject is None or event.subject == subject]
 
-    async def hears(self, subject: str, *types: str, within: float = 10) -> list[CloudEvent[Any]]:
+    async def hears(self, subject: str, *types: str, within: float = 40) -> list[CloudEvent[Any]]:
         """Wait until the kitchen has published at least these types about a subject."""
 
         async def all_there() -> bool:
@@ -251,7 +252,7 @@ class Kitchens:
             positions = (await client.get("/events/positions")).json()
             return bool(positions["inbox"].get(ORDERS, {}).get("position") == head)
 
-        await eventually(there, within=15, every=0.05, what=f"position {head}")
+        await eventually(there, within=40, every=0.05, what=f"position {head}")
 
     async def publish_again(self, stream: str, event: CloudEvent[Any]) -> None:
         """The same event once more on its stream."""
@@ -292,9 +293,12 @@ class Hands:
             f"/stations/{station}/claim", json={"wait_seconds": wait}, headers=headers, timeout=patience
         )
 
-    async def take(self, station: str = "oven-1", *, wait: float = 5) -> Json:
-        """A ticket that must be there."""
-        answer = await self.claim(station, wait=wait)
+    async def take(self, station: str = "oven-1", *, wait: float = 20) -> Json:
+        """A ticket that must be there; asked for again where the answer is to ask again."""
+        deadline = time.monotonic() + 40
+        while (answer := await self.claim(station, wait=wait)).status_code == 503:
+            assert time.monotonic() < deadline, answer.text
+            await asyncio.sleep(0.2)
         assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
         ticket: Json = answer.json()
         return ticket

@@ -124,7 +124,7 @@ async def test_an_order_that_the_order_service_cancelled_stops_where_it_still_ca
         dough = (await hands.check_stock())["dough"]
         return (dough["reserved"], dough["consumed"]) == (0, 2)
 
-    await eventually(nothing_reserved, within=10)
+    await eventually(nothing_reserved, within=40)
     assert (await hands.complete(dead)).status_code == 409
     assert "kitchen.order_ready" not in await kitchens.told(order_id)
     assert (await hands.client.post(f"/deliveries/{order_id}/start")).status_code == 409

@@ -118,7 +118,7 @@ async def test_live_hints_say_look_again(kitchens: Kitchens, hands: Hands) -> No
         await asyncio.wait({listening}, timeout=0.1)
         return any(order_id in line for line in lines)
 
-    await eventually(hinted, within=10)
+    await eventually(hinted, within=40)
     assert "event: changed" in lines
     # It ends with the kitchen, which does not wait for those who listen.
     await kitchens.kitchens.pop().stop()

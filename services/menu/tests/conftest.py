@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import redis
-from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy, ServerUnderTest
+from rediscore.testing import FaultProxy, ServerUnderTest, patient_settings
 
 from services.menu.tests.harness import Kitchen, Menu, open_menu
 
@@ -27,7 +26,7 @@ def own_redis(redis_server: ServerUnderTest) -> str:
 @pytest_asyncio.fixture
 async def redis_road(own_redis: str) -> AsyncIterator[FaultProxy]:
     """The way to `own_redis`, to be cut and paused."""
-    at = RedisSettings.from_url(own_redis)
+    at = patient_settings(own_redis)
     async with FaultProxy(at.host, at.port) as proxy:
         yield proxy
 

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
 from rediscore.streams import CloudEvent
-from rediscore.testing import eventually
+from rediscore.testing import eventually, patient_settings
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -99,7 +99,7 @@ class Kitchen:
     def __init__(self, database_url: str, redis_url: str) -> None:
         self.url = ""
         self._database = Database(database_url, source="/pizzeria/kitchen")
-        self._connections = RedisConnections(RedisSettings.from_url(redis_url))
+        self._connections = RedisConnections(patient_settings(redis_url))
         self._relay = Relay(self._database, self._connections, streams=[KITCHEN])
 
     async def tell(self, payload: Payload, *, subject: str) -> CloudEvent[Any]:

@@ -7,9 +7,8 @@ import pytest
 from pizzeria_chassis.settings import Staff
 from pizzeria_chassis.testing import caller
 from rediscore.client import RedisConnections
-from rediscore.settings import RedisSettings
 from rediscore.streams import StreamPublisher
-from rediscore.testing import eventually
+from rediscore.testing import eventually, patient_settings
 
 from services.menu.tests.harness import Menu
 
@@ -66,7 +65,7 @@ async def test_a_change_makes_a_version_and_exactly_one_event(any_menu: Menu, ow
     assert (told[0].subject, told[0].sequence, told[0].position) == ("margherita", 2, 7)
     assert told[0].data["version"] == 2
     assert told[0].data["prices"]["medium"] == "13.49"
-    connections = RedisConnections(RedisSettings.from_url(own_redis))
+    connections = RedisConnections(patient_settings(own_redis))
     publisher = StreamPublisher(connections)
 
     async def on_the_stream() -> bool:

@@ -14,8 +14,7 @@ from pizzeria_chassis.errors import DatabaseUnavailable
 from pizzeria_contracts.menu import Menu as MenuContract
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
-from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy, eventually
+from rediscore.testing import FaultProxy, eventually, patient_settings
 
 from services.menu.tests.harness import Menu, open_menu
 
@@ -77,7 +76,7 @@ async def test_a_pizza_that_does_not_exist(menu: Menu) -> None:
 @pytest_asyncio.fixture
 async def copy(own_redis: str) -> AsyncIterator[MenuCopy]:
     """The copy of the menus on `own_redis`, as another replica has it."""
-    connections = RedisConnections(RedisSettings.from_url(own_redis))
+    connections = RedisConnections(patient_settings(own_redis))
     opened = MenuCopy(connections, KeySpace("menu"), ttl=timedelta(seconds=10), patience=timedelta(seconds=5))
     yield opened
     await opened.stop()
@@ -124,7 +123,7 @@ async def test_while_the_database_is_away_the_last_copy_is_served(
     menu: Menu, copy: MenuCopy, own_redis: str
 ) -> None:
     answer = (await menu.guest.get("/menu")).json()
-    connections = RedisConnections(RedisSettings.from_url(own_redis))
+    connections = RedisConnections(patient_settings(own_redis))
     async for key in connections.scan_keys("menu:v1:*:e:*"):  # its ten seconds are over
         await connections.execute("PEXPIRE", key, 590_000)
     await connections.aclose()
@@ -166,7 +165,7 @@ async def test_without_redis_the_menu_is_read_and_changed_and_says_so(
             status = (await menu.guest.get("/health/ready")).json()["status"]
             return bool(status == "ready" and await sent(menu, 7))
 
-        await eventually(well_again, within=10, what="sent and ready")
+        await eventually(well_again, within=40, what="sent and ready")
         assert not (await menu.listed("margherita") or {})["available"]
 
 

@@ -5,9 +5,8 @@ import redis.asyncio
 from pizzeria_contracts.events import StockLow, StockRestored
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.client import RedisConnections
-from rediscore.settings import RedisSettings
 from rediscore.streams import StreamPublisher
-from rediscore.testing import eventually
+from rediscore.testing import eventually, patient_settings
 
 from services.menu.tests.harness import Kitchen, Menu
 
@@ -32,7 +31,7 @@ async def becomes(menu: Menu, expected: set[str]) -> None:
     async def is_so() -> bool:
         return await available(menu) == expected
 
-    await eventually(is_so, within=10, what=f"available: {sorted(expected)}")
+    await eventually(is_so, within=40, what=f"available: {sorted(expected)}")
 
 
 async def heard(menu: Menu, position: int) -> None:
@@ -42,7 +41,7 @@ async def heard(menu: Menu, position: int) -> None:
         inbox = (await menu.service.get("/events/positions")).json()["inbox"]
         return bool(inbox.get(KITCHEN, {}).get("position", 0) >= position)
 
-    await eventually(is_so, within=10, what=f"position {position}")
+    await eventually(is_so, within=40, what=f"position {position}")
 
 
 async def told(menu: Menu) -> list[tuple[str, str]]:
@@ -74,7 +73,7 @@ async def test_an_event_delivered_twice_has_its_effect_once(
 ) -> None:
     await low(kitchen, "pineapple")
     await becomes(menu_by_kitchen, ALL - {"hawaiian"})
-    connections = RedisConnections(RedisSettings.from_url(own_redis))
+    connections = RedisConnections(patient_settings(own_redis))
     publisher = StreamPublisher(connections)
     event = await publisher.last_event(KITCHEN)
     assert event is not None

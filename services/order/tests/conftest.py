@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from pizzeria_chassis.testing import serving
 from rediscore.client import RedisConnections
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 from services.order.tests.harness import Guest, House
 from services.order.tests.neighbours import KitchenStandIn, MenuStandIn
@@ -38,7 +38,7 @@ async def house(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPat
     """
     # On a busy machine the first menu may take longer than a guest would wait for it.
     monkeypatch.setattr("order_service.adapters.menu_client.TIMEOUT", 5.0)
-    settings = RedisSettings.from_url(redis_url).model_copy(update={"db": 1 + next(_numbers) % 15})
+    settings = patient_settings(redis_url).model_copy(update={"db": 1 + next(_numbers) % 15})
     connections = RedisConnections(settings)
     await connections.commands.flushdb()
     menu, kitchen = MenuStandIn(), KitchenStandIn(connections)

@@ -144,7 +144,7 @@ class Guest:
         return order
 
     async def until(
-        self, order_id: str, condition: Callable[[dict[str, Any]], bool], within: float = 15
+        self, order_id: str, condition: Callable[[dict[str, Any]], bool], within: float = 40
     ) -> dict[str, Any]:
         """The order once the condition holds; else its journey is in the failure."""
 
@@ -160,7 +160,7 @@ class Guest:
         assert found is not None
         return found
 
-    async def until_status(self, order_id: str, status: str, within: float = 15) -> dict[str, Any]:
+    async def until_status(self, order_id: str, status: str, within: float = 40) -> dict[str, Any]:
         return await self.until(order_id, lambda order: bool(order["status"] == status), within)
 
 

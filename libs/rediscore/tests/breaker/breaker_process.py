@@ -10,7 +10,7 @@ from typing import Any
 from rediscore.breaker import CircuitBreaker, CircuitOpen, SharedBreakers, Transition
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 
 def say(**words: Any) -> None:
@@ -23,7 +23,7 @@ class DownError(Exception):
 
 
 async def main(url: str, prefix: str) -> None:
-    connections = RedisConnections(RedisSettings.from_url(url))
+    connections = RedisConnections(patient_settings(url))
     moved: dict[str, float] = {}
 
     def listen(transition: Transition) -> None:

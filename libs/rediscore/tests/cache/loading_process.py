@@ -12,11 +12,11 @@ from datetime import timedelta
 from rediscore.cache import Cache
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 
 async def main(url: str, prefix: str, tasks: int, seconds: float, fails: bool) -> None:
-    connections = RedisConnections(RedisSettings.from_url(url))
+    connections = RedisConnections(patient_settings(url))
     cache: Cache[int] = Cache(
         connections,
         "things",

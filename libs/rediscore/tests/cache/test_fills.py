@@ -97,4 +97,4 @@ async def test_thousands_of_interleavings_none_stale(
     await asyncio.wait_for(asyncio.gather(*(write(n) for n in range(len(KEYS))), *readers), 60)
 
     assert stale == []
-    assert min(served.values()) > 100  # there was something to see
+    assert min(served.values()) > 20  # there was something to see

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rediscore.cache import Cache, NotANumber
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 T = TypeVar("T")
 
@@ -223,7 +223,7 @@ def _seconds(ttl: int | None) -> timedelta | None:
 @pytest.mark.proves("R2", "R3", "R5", "R6")
 def test_any_verbs_in_any_order(redis_url: str, key_prefix: str) -> None:
     loop = asyncio.new_event_loop()
-    connections = RedisConnections(RedisSettings.from_url(redis_url))
+    connections = RedisConnections(patient_settings(redis_url))
     machine = type(
         "Machine", (CacheMachine,), {"loop": loop, "connections": connections, "prefix": key_prefix}
     )

@@ -10,8 +10,7 @@ import pytest
 from rediscore.cache import Cache
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
-from rediscore.settings import RedisSettings
-from rediscore.testing import ServerUnderTest, eventually
+from rediscore.testing import ServerUnderTest, eventually, patient_settings
 from rediscore.testing.nursery import Forked, Nursery
 
 pytestmark = pytest.mark.proves("R3", "C1")
@@ -43,7 +42,7 @@ async def commands(connections: RedisConnections) -> int:
 async def test_four_processes_fifty_tasks_each_one_call(
     nursery: Nursery, disposable_server: ServerUnderTest, key_prefix: str
 ) -> None:
-    connections = RedisConnections(RedisSettings.from_url(disposable_server.url))
+    connections = RedisConnections(patient_settings(disposable_server.url))
     try:
         await connections.ping()
         processes = await asyncio.gather(

@@ -6,14 +6,13 @@ import pytest
 import pytest_asyncio
 from rediscore.cache.local import MISSING, Local, LocalCache
 from rediscore.client import RedisConnections
-from rediscore.settings import RedisSettings
-from rediscore.testing import eventually
+from rediscore.testing import eventually, patient_settings
 
 
 @pytest_asyncio.fixture
 async def other(redis_url: str) -> AsyncIterator[RedisConnections]:
     """The connections of somebody else."""
-    made = RedisConnections(RedisSettings.from_url(redis_url))
+    made = RedisConnections(patient_settings(redis_url))
     yield made
     await made.aclose()
 

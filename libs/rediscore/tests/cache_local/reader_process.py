@@ -14,11 +14,11 @@ from rediscore.cache import Cache, Local
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 
 async def main(url: str, prefix: str, transport: str, keys: int) -> None:
-    connections = RedisConnections(RedisSettings.from_url(url, transport=transport))
+    connections = RedisConnections(patient_settings(url, transport=transport))
     metrics = Metrics()
     cache: Cache[str] = Cache(
         connections,

@@ -12,8 +12,7 @@ from rediscore.cache.local import MISSING
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.metrics import Metrics
-from rediscore.settings import RedisSettings
-from rediscore.testing import eventually
+from rediscore.testing import eventually, patient_settings
 from rediscore.testing.nursery import Nursery
 
 from .conftest import followed, read
@@ -27,7 +26,7 @@ KEYS = 12
 async def test_at_rest_no_value_in_memory_differs_from_redis(
     nursery: Nursery, redis_url: str, other: RedisConnections, base: str, transport: str
 ) -> None:
-    connections = RedisConnections(RedisSettings.from_url(redis_url, transport=transport))
+    connections = RedisConnections(patient_settings(redis_url, transport=transport))
     reads = hits = 0
     try:
         local = await followed(connections, base)
@@ -75,7 +74,7 @@ async def test_at_rest_no_value_in_memory_differs_from_redis(
 async def test_what_was_invalidated_is_not_served_by_another_process(
     nursery: Nursery, redis_url: str, key_prefix: str, change: str, transport: str
 ) -> None:
-    connections = RedisConnections(RedisSettings.from_url(redis_url, transport=transport))
+    connections = RedisConnections(patient_settings(redis_url, transport=transport))
     metrics = Metrics()
     cache: Cache[str] = Cache(
         connections,

@@ -5,11 +5,11 @@ import sys
 import time
 
 from rediscore.client import RedisConnections
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 
 async def main(url: str, base: str, keys: int, seconds: float) -> None:
-    connections = RedisConnections(RedisSettings.from_url(url))
+    connections = RedisConnections(patient_settings(url))
     until = time.monotonic() + seconds
     written = 0
 

@@ -13,7 +13,7 @@ from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.leaderboards import LARGEST_SCORE, Leaderboard, ScoreOutOfRange
 from rediscore.requests import request_id
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class BoardMachine(RuleBasedStateMachine):
 @pytest.mark.proves("R14", "LB1", "LB2")
 def test_boards_are_what_the_model_says(redis_url: str, key_prefix: str) -> None:
     loop = asyncio.new_event_loop()
-    connections = RedisConnections(RedisSettings.from_url(redis_url))
+    connections = RedisConnections(patient_settings(redis_url))
     machine = type(
         "Machine", (BoardMachine,), {"loop": loop, "connections": connections, "prefix": key_prefix}
     )

@@ -14,7 +14,7 @@ from datetime import timedelta
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.lock import LockLost, Locks
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 TTL = timedelta(seconds=1)
 
@@ -37,7 +37,7 @@ def write(file: str, who: str, token: int) -> bool:
 
 
 async def main(url: str, prefix: str, file: str, who: str) -> None:
-    connections = RedisConnections(RedisSettings.from_url(url))
+    connections = RedisConnections(patient_settings(url))
     async with Locks(connections, keys=KeySpace(prefix)) as locks:
         while True:
             try:

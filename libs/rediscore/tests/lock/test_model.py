@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.lock.verbs import Verbs
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 T = TypeVar("T")
 
@@ -188,7 +188,7 @@ def test_lock_against_its_model(redis_url: str, key_prefix: str, monkeypatch: py
     monkeypatch.setattr("rediscore.lock.verbs.HEARTBEAT_MS", HEARTBEAT)
     with asyncio.Runner() as runner:
         LockMachine.loop = runner.get_loop()
-        LockMachine.connections = RedisConnections(RedisSettings.from_url(redis_url))
+        LockMachine.connections = RedisConnections(patient_settings(redis_url))
         LockMachine.prefix = key_prefix
         try:
             run_state_machine_as_test(

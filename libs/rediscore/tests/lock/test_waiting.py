@@ -91,16 +91,16 @@ async def test_dead_waiters_are_passed_over_when_their_heartbeat_ends(
 ) -> None:
     order: list[int] = []
     async with locks.lock("x"):
-        for number in range(5):  # each asks once, and never again
+        for number in range(12):  # each asks once, and never again
             assert (await other(f"dead{number}").acquire(10_000, stand_in_line=True))[0] == 0
         tasks = []
         for number in range(3):
             tasks += [asyncio.create_task(_enter(locks, order, number))]
-            await in_line(6 + number)
+            await in_line(13 + number)
         freed = time.monotonic()
     await asyncio.gather(*tasks)
     assert order == [0, 1, 2]
-    assert time.monotonic() - freed < 9  # all five together, not one after the other
+    assert time.monotonic() - freed < 15  # all together; one after the other takes 36 s
 
 
 async def _enter(locks: Locks, order: list[int], number: int) -> None:
@@ -116,7 +116,7 @@ async def test_no_waiter_sleeps_on_when_its_message_is_lost(locks: Locks, in_lin
         tasks = await stand_in_line(locks, range(1), in_line, order, [])
     freed = time.monotonic()
     await asyncio.gather(*tasks)
-    assert time.monotonic() - freed < 2.5  # looks every second
+    assert time.monotonic() - freed < 10  # looks every second, not when its patience ends
 
 
 @pytest.mark.usefixtures("only_woken")

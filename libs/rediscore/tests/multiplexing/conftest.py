@@ -5,15 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 from rediscore.client import RedisConnections
 from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy
+from rediscore.testing import FaultProxy, patient_settings
 
 
 @pytest.fixture
 async def shared(redis_url: str, key_prefix: str) -> AsyncIterator[RedisConnections]:
     """Multiplexed; its connection carries the key prefix as its name."""
-    made = RedisConnections(
-        RedisSettings.from_url(redis_url, transport="multiplexed", client_name=key_prefix)
-    )
+    made = RedisConnections(patient_settings(redis_url, transport="multiplexed", client_name=key_prefix))
     yield made
     await made.aclose()
 

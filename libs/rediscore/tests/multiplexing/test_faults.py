@@ -10,7 +10,7 @@ from rediscore.client import RedisConnections
 from rediscore.multiplexing import Multiplexer
 from rediscore.scripts import Script
 from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy, ServerUnderTest, eventually
+from rediscore.testing import FaultProxy, ServerUnderTest, eventually, patient_settings
 
 TIMEOUT = 0.5  # of `flaky`
 
@@ -64,7 +64,7 @@ async def test_a_hanging_network_ends_every_command_within_the_timeout(
 
     failed = await outcomes([flaky.execute("ECHO", n) for n in range(100)])
 
-    assert TIMEOUT <= time.monotonic() - started < TIMEOUT + 1.5
+    assert TIMEOUT <= time.monotonic() - started < 10  # one after the other they take 50 s
     assert all(isinstance(error, redis.exceptions.TimeoutError) for error in failed)
     fault_proxy.resume()
     assert await flaky.execute("ECHO", "after") == b"after"
@@ -76,12 +76,12 @@ async def test_progress_of_others_does_not_keep_a_late_command_waiting(
 ) -> None:
     """The timeout is of each command, not of the time between two replies."""
     await flaky.execute("SET", key_prefix, "x" * 60_000, "PX", 30_000)
-    fault_proxy.latency = 0.15  # about one reply each, so the last would come after 3 s
+    fault_proxy.latency = 0.15  # about one reply each, so the last would come after 9 s
     started = time.monotonic()
 
-    results = await outcomes([flaky.execute("GET", key_prefix) for _ in range(20)])
+    results = await outcomes([flaky.execute("GET", key_prefix) for _ in range(60)])
 
-    assert time.monotonic() - started < TIMEOUT + 1.5
+    assert time.monotonic() - started < 6
     assert results[0] == b"x" * 60_000
     assert isinstance(results[-1], redis.exceptions.TimeoutError)
 
@@ -106,16 +106,16 @@ async def test_a_restart_a_kill_and_a_flush_under_load_fail_nothing_that_may_be_
 ) -> None:
     url = disposable_server.url
     connections = RedisConnections(
-        RedisSettings.from_url(url, transport="multiplexed", retry_budget=30, retries=60)
+        patient_settings(url, transport="multiplexed", retry_budget=30, retries=60)
     )
-    admin = RedisConnections(RedisSettings.from_url(url))
+    admin = RedisConnections(patient_settings(url))
     script = Script.load("rediscore.queue", "lua/stats.lua")
     keys = [f"{{x}}:{n}" for n in range(10)]
     done, stop = 0, False
 
     async def progress() -> None:
         seen = done
-        await eventually(lambda: done > seen + 60, within=20)
+        await eventually(lambda: done > seen + 60, within=40)
 
     async def load(number: int) -> None:
         nonlocal done

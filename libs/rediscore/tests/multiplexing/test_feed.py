@@ -11,7 +11,7 @@ from rediscore.client import RedisConnections
 from rediscore.multiplexing import Multiplexer
 from rediscore.multiplexing.feed import SharedFeed
 from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy, ServerUnderTest, eventually
+from rediscore.testing import FaultProxy, ServerUnderTest, eventually, patient_settings
 
 
 class Store:
@@ -292,9 +292,9 @@ async def test_only_the_last_word_of_the_server_counts() -> None:
 async def test_refused_tracking_leaves_listeners_interrupted_and_commands_alone(
     disposable_server: ServerUnderTest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    admin = RedisConnections(RedisSettings.from_url(disposable_server.url))
+    admin = RedisConnections(patient_settings(disposable_server.url))
     await admin.execute("ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@all", "-client|tracking")
-    settings = RedisSettings.from_url(disposable_server.url)
+    settings = patient_settings(disposable_server.url)
     connections = RedisConnections(
         RedisSettings.from_url(f"redis://reader:secret@127.0.0.1:{settings.port}", transport="multiplexed")
     )
@@ -311,7 +311,7 @@ async def test_refused_tracking_leaves_listeners_interrupted_and_commands_alone(
 
 @pytest.mark.proves("R7")
 async def test_everything_wiped_is_told(disposable_server: ServerUnderTest) -> None:
-    connections = RedisConnections(RedisSettings.from_url(disposable_server.url, transport="multiplexed"))
+    connections = RedisConnections(patient_settings(disposable_server.url, transport="multiplexed"))
     store = Store()
     try:
         connections.invalidations.watch("", store)

@@ -11,7 +11,7 @@ from rediscore.keys import KeySpace
 from rediscore.multiplexing import Multiplexer
 from rediscore.queue import PriorityQueue
 from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy
+from rediscore.testing import FaultProxy, patient_settings
 
 
 class Counting(FaultProxy):
@@ -31,7 +31,7 @@ class Counting(FaultProxy):
 
 @pytest.fixture
 async def counting(redis_url: str) -> AsyncIterator[Counting]:
-    settings = RedisSettings.from_url(redis_url)
+    settings = patient_settings(redis_url)
     async with Counting(settings.host, settings.port) as proxy:
         yield proxy
 
@@ -98,7 +98,7 @@ async def test_back_pressure_when_the_server_does_not_read(
 @pytest.mark.proves("R16")
 @pytest.mark.parametrize("transport", ["pool", "multiplexed"])
 async def test_a_queue_works_on_either_transport(redis_url: str, key_prefix: str, transport: str) -> None:
-    connections = RedisConnections(RedisSettings.from_url(redis_url, transport=transport))
+    connections = RedisConnections(patient_settings(redis_url, transport=transport))
     try:
         queue = PriorityQueue(
             connections,

@@ -130,7 +130,7 @@ async def test_a_silently_dead_connection_is_noticed(
     async with channels.subscription(key_prefix) as messages:
         before = set(fault_proxy.links)
         fault_proxy.pause()
-        await eventually(lambda: fault_proxy.links - before, within=10, what="a new connection")
+        await eventually(lambda: fault_proxy.links - before, within=40, what="a new connection")
         fault_proxy.resume()
         assert await anext(messages) is MISSED
         await LiveChannels(connections).publish(key_prefix, "after")

@@ -29,7 +29,7 @@ from rediscore.errors import QueueFull, StaleLease
 from rediscore.keys import KeySpace
 from rediscore.queue import Claim, PriorityQueue
 from rediscore.retry import Backoff
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 from .model import (
     CAPACITY,
@@ -341,7 +341,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 def run_against_the_model(redis_url: str, key_prefix: str, *, examples: int, steps: int) -> None:
     loop = asyncio.new_event_loop()
-    connections = RedisConnections(RedisSettings.from_url(redis_url))
+    connections = RedisConnections(patient_settings(redis_url))
     machine = type(
         "Machine", (QueueMachine,), {"loop": loop, "connections": connections, "prefix": key_prefix}
     )

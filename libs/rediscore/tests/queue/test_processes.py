@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
@@ -19,8 +20,7 @@ import pytest
 from rediscore.client import RedisConnections
 from rediscore.queue import NewEntry, PriorityQueue
 from rediscore.retry import TRANSIENT
-from rediscore.settings import RedisSettings
-from rediscore.testing import ServerUnderTest, eventually
+from rediscore.testing import ServerUnderTest, eventually, patient_settings
 
 from .worker_process import LEASE, OPTIONS
 
@@ -62,7 +62,7 @@ class Workers:
             pid = int(lines[0].split()[2]) if lines else 0
             return 0 if pid in self.killed else pid
 
-        return await eventually(last, within=20, every=0.001, what="a busy worker")
+        return await eventually(last, within=40, every=0.001, what="a busy worker")
 
     async def kill(self) -> None:
         """One that is in the middle of something; the next takes its place."""
@@ -167,17 +167,17 @@ async def test_stopped_for_longer_than_its_lease_nothing_of_it_counts(
         heirs: dict[str, Any] = {}
 
         async def taken_over() -> bool:
-            for claim in await queue.claim_many("heir", 100):
+            for claim in await queue.claim_many("heir", 100, lease=timedelta(minutes=1)):
                 heirs[claim.entry_id] = claim
             return heirs.keys() >= {entry.entry_id for entry in held}
 
-        await eventually(taken_over, within=20)
+        await eventually(taken_over, within=40)
     finally:
         os.kill(victim, signal.SIGCONT)
     before = await workers.begun()
     # It goes on with what it thinks it holds, says that it is done, and asks for more.
     await queue.add("more")
-    await eventually(lambda: _begun_since(workers, len(before), "more"), within=20)
+    await eventually(lambda: _begun_since(workers, len(before), "more"), within=40)
 
     assert all(await queue.extend_many([heirs[entry.entry_id] for entry in held]))
     assert [await queue.result(entry.entry_id) for entry in held] == [None] * len(held)
@@ -194,7 +194,7 @@ async def test_killed_for_long_while_the_server_restarts(
     disposable_server: ServerUnderTest, make_queue: MakeQueue, key_prefix: str
 ) -> None:
     """10,000 entries in two minutes; three times the server comes back with what it wrote down."""
-    connections = RedisConnections(RedisSettings.from_url(disposable_server.url))
+    connections = RedisConnections(patient_settings(disposable_server.url))
     queue: PriorityQueue = make_queue(connections, **OPTIONS)
     workers = Workers(connections, key_prefix)
     ids = [str(number) for number in range(round(10_000 * SOAK_SECONDS / 120))]

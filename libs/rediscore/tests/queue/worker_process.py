@@ -16,7 +16,7 @@ from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.queue import Claim, Done, PriorityQueue
 from rediscore.retry import TRANSIENT
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 LEASE = timedelta(seconds=1)
 OPTIONS = {
@@ -27,7 +27,7 @@ OPTIONS = {
 
 
 async def work(url: str, prefix: str) -> None:
-    connections = RedisConnections(RedisSettings.from_url(url))
+    connections = RedisConnections(patient_settings(url))
     queue = PriorityQueue(connections, "work", keys=KeySpace(prefix), **OPTIONS)  # type: ignore[arg-type]
     name = str(os.getpid())
     done: list[Claim | Done] = []

@@ -12,7 +12,7 @@ from datetime import timedelta
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.ratelimit import GCRA, RateLimiter, SlidingLog, SlidingWindow, Strategy
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 ATTEMPTS, HAMMERING = 500, 1.6
 HOUR, SHORT = timedelta(hours=1), timedelta(seconds=0.4)
@@ -27,7 +27,7 @@ AGAIN: dict[str, Strategy] = {"short-log": SlidingLog(20, SHORT), "short-window"
 async def main(url: str, prefix: str, hours: str) -> None:
     right = time.time
     time.time = lambda: right() + 3600 * float(hours)
-    connections = RedisConnections(RedisSettings.from_url(url))
+    connections = RedisConnections(patient_settings(url))
     limiters = {
         name: RateLimiter(
             connections,

@@ -140,8 +140,9 @@ async def test_a_clock_that_was_set_back_neither_admits_more_nor_refuses_for_eve
         now.advance(-3600)
         assert (await limiter.hit("ada", cost=5)).remaining == 0
         assert not (await limiter.hit("ada")).allowed
+        longest = max(65_000, connections.settings.repeat_ms)
         async for key in connections.commands.scan_iter(f"{key_prefix}:*", count=1000):
-            assert 0 < await connections.execute("PTTL", key) <= 65_000
+            assert 0 < await connections.execute("PTTL", key) <= longest
 
 
 async def test_survives_script_flush(make_limiter: MakeLimiter) -> None:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.ratelimit import GCRA, RateLimiter, SlidingLog, SlidingWindow, Strategy
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class LimiterMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.connections = RedisConnections(RedisSettings.from_url(self.redis_url))
+        self.connections = RedisConnections(patient_settings(self.redis_url))
         self.prefix = f"test-{uuid4().hex[:12]}"
         self.now = 1_800_000_000_000_000
         self.admitted: dict[str, list[tuple[int, int]]] = {"ada": [], "bob": []}

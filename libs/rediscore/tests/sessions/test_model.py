@@ -20,7 +20,7 @@ from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.requests import request_id
 from rediscore.sessions import SessionMissing, Sessions
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ class SessionsMachine(RuleBasedStateMachine):
 @pytest.mark.proves("R13", "SE2", "SE3", "SE4")
 def test_sessions_are_what_the_model_says(redis_url: str, key_prefix: str) -> None:
     loop = asyncio.new_event_loop()
-    connections = RedisConnections(RedisSettings.from_url(redis_url))
+    connections = RedisConnections(patient_settings(redis_url))
     machine = type(
         "Machine", (SessionsMachine,), {"loop": loop, "connections": connections, "prefix": key_prefix}
     )

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from rediscore.client import RedisConnections
-from rediscore.settings import RedisSettings
 from rediscore.streams import ReliableStreams
-from rediscore.testing import ServerUnderTest, eventually
+from rediscore.testing import ServerUnderTest, eventually, patient_settings
 from rediscore.testing.nursery import Forked, Nursery
 from rediscore.testing.streams import Recorder, StreamKit
 
@@ -24,7 +23,7 @@ async def kit(connections: RedisConnections, key_prefix: str) -> AsyncIterator[S
 
 @pytest_asyncio.fixture
 async def own_kit(disposable_server: ServerUnderTest, key_prefix: str) -> AsyncIterator[StreamKit]:
-    connections = RedisConnections(RedisSettings.from_url(disposable_server.url))
+    connections = RedisConnections(patient_settings(disposable_server.url))
     made = StreamKit(connections, key_prefix)
     yield made
     await made.stop()
@@ -60,7 +59,7 @@ async def log_of(kit: StreamKit) -> list[str]:
     return [line.decode() for line in await kit.commands.lrange(f"{kit.prefix}:log", 0, -1)]
 
 
-async def logged(kit: StreamKit, line: str, within: float = 10.0) -> None:
+async def logged(kit: StreamKit, line: str, within: float = 40) -> None:
     async def found() -> bool:
         return line in await log_of(kit)
 

@@ -15,12 +15,12 @@ import time
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.retry import Backoff
-from rediscore.settings import RedisSettings
 from rediscore.streams import RawEvent, RedisInbox, ReliableStreams, RetryPolicy
+from rediscore.testing import patient_settings
 
 
 async def main(url: str, prefix: str, name: str, mode: str, max_reclaims: int, concurrency: int) -> None:
-    connections = RedisConnections(RedisSettings.from_url(url))
+    connections = RedisConnections(patient_settings(url))
     streams = ReliableStreams(
         connections, group="kitchen", keys=KeySpace(prefix), consumer=name, lease_ttl=2.0, min_idle=1.5
     )

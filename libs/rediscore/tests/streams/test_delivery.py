@@ -104,7 +104,7 @@ async def test_a_reader_whose_memory_is_full_is_well(kit: StreamKit) -> None:
             states.update(check.status for one in running for check in one.checks().values())
         return asyncio.get_running_loop().time() - begun > 5.0
 
-    await eventually(long_enough, within=10.0)
+    await eventually(long_enough, within=40)
     assert states == {"reading"}
     go_on.set()
     for stream in modes:
@@ -139,14 +139,14 @@ async def test_failing_subjects_that_fill_the_memory_do_not_stop_reading_for_eve
 
     await kit.publish(*(kit.event(f"bad{n}", f"s{n}") for n in range(7)), kit.event("good", "g"))
     await kit.read(
-        handler, prefetch=8, retry=RetryPolicy(max_attempts=2, backoff=Backoff(2.0, 2.0, jitter=False))
+        handler, prefetch=8, retry=RetryPolicy(max_attempts=2, backoff=Backoff(60.0, 60.0, jitter=False))
     )
     await eventually(lambda: "good" in seen)
     await kit.publish(kit.event("later", "g"))
     # One place is free, the rest waits for its next attempt: so one entry is read.
-    await eventually(lambda: "later" in seen, within=1.5)
-    await kit.settled()
-    assert len(await kit.dead()) == 7
+    await eventually(lambda: "later" in seen)
+    assert await kit.pending() >= 7
+    assert len(seen) == 7 + 2
 
 
 async def test_stop_lets_running_handlers_end_and_leaves_the_rest_to_the_next(

@@ -17,7 +17,7 @@ def status(streams: ReliableStreams, kit: StreamKit) -> str:
     return streams.checks()[kit.stream].status
 
 
-async def reading(streams: ReliableStreams, kit: StreamKit, within: float = 15.0) -> None:
+async def reading(streams: ReliableStreams, kit: StreamKit, within: float = 40) -> None:
     await eventually(lambda: status(streams, kit) == "reading", within=within, what="reading")
 
 

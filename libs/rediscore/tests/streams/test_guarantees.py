@@ -11,10 +11,9 @@ import pytest_asyncio
 from rediscore.client import RedisConnections
 from rediscore.embedded import EmbeddedServer, ServerBinary, server_binaries
 from rediscore.retry import Backoff
-from rediscore.settings import RedisSettings
 from rediscore.streams import RawEvent, Reason, Reject, ReliableStreams, RetryPolicy
 from rediscore.streams.subscriber import Mode
-from rediscore.testing import ContainerServer, ServerUnderTest, eventually
+from rediscore.testing import ContainerServer, ServerUnderTest, eventually, patient_settings
 from rediscore.testing.server import engine_answers
 from rediscore.testing.streams import StreamKit, assert_in_order
 
@@ -41,7 +40,7 @@ FEATURES = {
     "competing-batch": Features("competing", batch=True, order=False),
 }
 # When the work of a reader that is gone is free, in seconds.
-SOON = {"lease_ttl": 2.0, "min_idle": 1.0}
+SOON: dict[str, Any] = {"lease_ttl": 2.0, "min_idle": 1.0}
 SERVERS = ("redis-7", "redis-8", "valkey")
 
 Handler = Callable[[RawEvent], Awaitable[None]]
@@ -145,7 +144,7 @@ def server(
 async def world(
     request: pytest.FixtureRequest, server: ServerUnderTest, key_prefix: str
 ) -> AsyncIterator[World]:
-    connections = RedisConnections(RedisSettings.from_url(server.url))
+    connections = RedisConnections(patient_settings(server.url))
     kit = StreamKit(connections, key_prefix)
     yield World(kit, FEATURES[request.param])
     await kit.stop()
@@ -229,7 +228,7 @@ class TestGuarantees:
         for name in ("first", "second", "third"):
             await world.start(slow, consumer=name, **SOON)
         await kit.publish(kit.event("slow"), *(kit.event(f"e{n}", f"s{n}") for n in range(5)))
-        await kit.settled(within=10)
+        await kit.settled(within=40)
         assert set(started.values()) == {1}
         assert set(world.handled.values()) == {1}
         assert len(started) == 6
@@ -346,5 +345,5 @@ class TestGuarantees:
         if world.features.order and not world.features.batch:
             assert 0 in {entry["times_delivered"] for entry in held}
         await world.start(slow, min_idle=60.0)
-        await kit.settled(within=15)
+        await kit.settled(within=40)
         assert world.handled == {f"e{n}": 1 for n in range(40)}

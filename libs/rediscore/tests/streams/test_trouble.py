@@ -46,10 +46,10 @@ async def test_a_primary_that_became_a_replica(
     await kit.publish(kit.event("before"))
     await kit.settled()
     await kit.commands.execute_command("REPLICAOF", "127.0.0.1", "1")
-    await eventually(lambda: "became a replica" in streams.checks()[kit.stream].reason, within=10)
+    await eventually(lambda: "became a replica" in streams.checks()[kit.stream].reason, within=40)
     assert await commands_in_two_seconds(kit) < 60
     await kit.commands.execute_command("REPLICAOF", "NO", "ONE")
     await kit.publish(kit.event("after"))
-    await eventually(lambda: recorder.ids == ["before", "after"], within=10)
+    await eventually(lambda: recorder.ids == ["before", "after"], within=40)
     await eventually(lambda: streams.checks()[kit.stream].status == "reading")
     assert len([task for task in asyncio.all_tasks() if task.get_name().startswith("stream-")]) == 1

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
-from rediscore.settings import RedisSettings
 from rediscore.tasks import Tasks
+from rediscore.testing import patient_settings
 
 __all__ = ["Path", "make_tasks"]
 
 
 def make_tasks() -> Tasks:
-    connections = RedisConnections(RedisSettings.from_url(os.environ["JOBS_REDIS_URL"]))
+    connections = RedisConnections(patient_settings(os.environ["JOBS_REDIS_URL"]))
     prefix = os.environ["JOBS_PREFIX"]
     tasks = Tasks(connections, "jobs", keys=KeySpace(prefix), lease=timedelta(seconds=3), max_recoveries=1)
 

@@ -13,10 +13,9 @@ import pytest
 from rediscore.client import RedisConnections
 from rediscore.keys import KeySpace
 from rediscore.retry import Backoff
-from rediscore.settings import RedisSettings
 from rediscore.tasks import Retry, TaskDead, Tasks, Worker
 from rediscore.tasks.message import Message
-from rediscore.testing import eventually
+from rediscore.testing import eventually, patient_settings
 
 pytestmark = pytest.mark.proves("R17")
 
@@ -121,7 +120,7 @@ async def test_a_worker_that_stood_still_for_three_leases_does_no_harm(
     blocked, told = threading.Event(), list[str]()
 
     async def stalled() -> None:
-        ours = RedisConnections(RedisSettings.from_url(redis_url))
+        ours = RedisConnections(patient_settings(redis_url))
         there = Tasks(ours, "stall", keys=KeySpace(key_prefix), lease=lease)
 
         @there.task(keep_result=True)
@@ -160,7 +159,7 @@ async def test_a_worker_that_stood_still_for_three_leases_does_no_harm(
         await asyncio.to_thread(blocked.wait, 30)
         start(of=here)
         assert await call.result(timeout=timedelta(seconds=20)) == "heir"
-        await eventually(lambda: told == ["cancelled"], within=20)
+        await eventually(lambda: told == ["cancelled"], within=40)
     finally:
         over.set()
         await asyncio.to_thread(thread.join, 30)

@@ -266,7 +266,7 @@ async def test_every_so_often_once_for_all_workers(tasks: Tasks, start: Start) -
     start()
     start()
 
-    await eventually(lambda: len(runs) >= 3, within=10)
+    await eventually(lambda: len(runs) >= 3, within=40)
     seconds = [int(at.timestamp()) for at in runs]
     assert len(set(seconds)) >= len(seconds) - 1  # a busy machine may begin one late
     assert len(runs) <= seconds[-1] - seconds[0] + 2

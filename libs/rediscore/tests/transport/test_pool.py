@@ -12,7 +12,7 @@ from rediscore.client import RedisConnections
 from rediscore.requests import request_id
 from rediscore.scripts import Script
 from rediscore.settings import RedisSettings
-from rediscore.testing import FaultProxy, ServerUnderTest, eventually
+from rediscore.testing import FaultProxy, ServerUnderTest, eventually, patient_settings
 from rediscore.transport import Pool
 
 _SOURCE = (resources.files("rediscore") / "lua" / "once.lua").read_text() + (
@@ -186,7 +186,7 @@ async def test_idempotent_load_does_not_notice(disposable_server: ServerUnderTes
 
     async def some_more() -> None:
         enough = done + 100
-        await eventually(lambda: done > enough, within=20)
+        await eventually(lambda: done > enough, within=40)
 
     async def restart() -> None:
         await asyncio.to_thread(disposable_server.restart)
@@ -250,7 +250,7 @@ async def test_those_who_wait_are_served_in_the_order_in_which_they_came(redis_u
 async def test_closing_fails_those_who_wait_and_leaves_no_connection(
     redis_url: str, key_prefix: str, connections: RedisConnections
 ) -> None:
-    made = RedisConnections(RedisSettings.from_url(redis_url, pool_size=1, client_name=key_prefix))
+    made = RedisConnections(patient_settings(redis_url, pool_size=1, client_name=key_prefix))
     await made.ping()
     sleeping = asyncio.ensure_future(made.execute("BLPOP", key_prefix, 5))
     waiting = asyncio.ensure_future(made.execute("PING"))
@@ -274,8 +274,8 @@ async def test_closing_fails_those_who_wait_and_leaves_no_connection(
 @pytest.mark.proves("R1")
 async def test_a_server_that_became_a_replica_is_left(disposable_server: ServerUnderTest) -> None:
     """READONLY is no answer to the command: the connection is dropped, an idempotent caller goes on."""
-    made = RedisConnections(RedisSettings.from_url(disposable_server.url, retries=0))
-    patient = RedisConnections(RedisSettings.from_url(disposable_server.url, retries=60, retry_budget=20))
+    made = RedisConnections(patient_settings(disposable_server.url, retries=0))
+    patient = RedisConnections(patient_settings(disposable_server.url, retries=60, retry_budget=20))
     try:
         await made.execute("SET", "k", 1)
         await made.execute("REPLICAOF", "127.0.0.1", 1)

@@ -94,11 +94,11 @@ async def test_failover_under_load(
 
     tasks = [asyncio.ensure_future(write(task)) for task in confirmed]
     try:
-        await eventually(lambda: min(confirmed.values()) > 3, within=20)
+        await eventually(lambda: min(confirmed.values()) > 3, within=40)
         killed = await asyncio.to_thread(sentinel_set.kill_primary)
         certain, so_far = dict(confirmed), dict(sent)
 
-        await eventually(lambda: all(sent[task] > so_far[task] + 2 for task in sent), within=20)
+        await eventually(lambda: all(sent[task] > so_far[task] + 2 for task in sent), within=40)
 
         stop.set()
         await asyncio.gather(*tasks)

@@ -152,10 +152,10 @@ class Walk:
             step = self._at()
             if step in ONWARD and self.answer is Answer.REGRETTED:
                 await self._tell(Answer.LET_GO)
-                await eventually(lambda: self._at() is not step, within=20, what=f"on from {step}")
+                await eventually(lambda: self._at() is not step, within=40, what=f"on from {step}")
             elif step in ONWARD and not self._the_kitchen_has_no_more_to_say():
                 await self._tell(*ONWARD[step])
-                await eventually(lambda: self._at() is not step, within=20, what=f"on from {step}")
+                await eventually(lambda: self._at() is not step, within=40, what=f"on from {step}")
             return self._at() is None
 
         try:

@@ -106,7 +106,7 @@ async def test_killed_at_random_under_load(house: House, replica: Callable[[], R
             and heard == {"position": len(house.kitchen.told), "dead": 0}
         )
 
-    await eventually(at_rest, within=20)
+    await eventually(at_rest, within=40)
 
 
 @pytest.mark.proves("P2", "P3")
@@ -151,7 +151,7 @@ async def test_killed_while_letters_are_written(
         told = (await guest.get("/me/mailbox")).json()["items"]
         return sorted(letter["kind"] for letter in told) == ["confirmed"] + ["payment_declined"] * 2
 
-    await eventually(arrived, within=20, every=0.1)
+    await eventually(arrived, within=40, every=0.1)
     assert house.rows("SELECT count(*) FROM notices_due") == [(0,)]
     assert house.rows("SELECT count(*) FROM mailbox") == [(3,)]
 

@@ -12,7 +12,7 @@ from services.order.tests.harness import ON_BOTH_DATABASES, ON_POSTGRESQL, Guest
 @pytest.mark.proves("I2", "I7", "P5")
 async def test_two_replicas_never_charge_twice(house: House) -> None:
     # A lease far shorter than the time-out of a charge: both take up the same steps, over and over.
-    hasty = {"saga_lease_seconds": 0.05, "saga_poll_seconds": 0.02, "payment_timeout_seconds": 0.3}
+    hasty = {"saga_lease_seconds": 0.05, "saga_poll_seconds": 0.02, "payment_timeout_seconds": 1}
     first = await house.guest(await house.open(**hasty))
     second = Guest.of(await house.open(**hasty), first)
     for guest in (first, second):

@@ -278,7 +278,7 @@ async def test_without_redis_there_are_no_carts_and_all_else_goes_on(
     async def back() -> bool:
         return (await guest.get("/cart")).status_code == 200
 
-    await eventually(back, within=10, every=0.05)
+    await eventually(back, within=40, every=0.05)
     assert len((await guest.cart())["items"]) == 1
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from pizzeria_chassis.testing import serving
 from rediscore.client import RedisConnections
-from rediscore.settings import RedisSettings
+from rediscore.testing import patient_settings
 
 from services.order.tests.harness import Guest, House
 from services.order.tests.neighbours import KitchenStandIn, MenuStandIn
@@ -149,7 +149,7 @@ class CartMachine(RuleBasedStateMachine):
 @pytest.mark.proves("P2")
 def test_a_cart_does_what_the_model_does(redis_url: str, tmp_path: Path) -> None:
     loop = asyncio.new_event_loop()
-    redis = RedisSettings.from_url(redis_url).model_copy(update={"db": 15})
+    redis = patient_settings(redis_url).model_copy(update={"db": 15})
 
     async def open_house(stack: AsyncExitStack) -> tuple[House, tuple[httpx.AsyncClient, httpx.AsyncClient]]:
         connections = RedisConnections(redis)

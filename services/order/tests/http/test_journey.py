@@ -61,7 +61,7 @@ async def test_it_tells_of_dead_letters_that_concern_the_order(house: House, gue
         lines = (await guest.get(f"/orders/{order_id}/journey")).json()["items"]
         return [line for line in lines if line["type"] == "dead_letter"]
 
-    (letter,) = await eventually(told, within=10)
+    (letter,) = await eventually(told, within=40)
     assert letter["source"] == "/pizzeria/order"  # whose consumer has given up
     assert letter["detail"]["event"] == "pizzeria.kitchen.ticket_completed.v1"
     assert letter["detail"]["reason"] == "invalid-payload"

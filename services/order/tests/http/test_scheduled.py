@@ -17,7 +17,7 @@ def in_seconds(seconds: float) -> str:
 async def test_it_is_charged_now_and_enters_the_kitchen_in_time(house: House) -> None:
     house.kitchen.cooking_seconds = 2  # one round for two pizzas
     guest = await house.guest(await house.open())
-    placed = (await guest.order(scheduled_for=in_seconds(4))).json()
+    placed = (await guest.order(scheduled_for=in_seconds(6))).json()
     assert placed["estimated_ready_at"] == placed["scheduled_for"]
     order_id = placed["id"]
     waiting = await guest.until(order_id, lambda order: order["payment"]["status"] == "captured")
@@ -25,7 +25,7 @@ async def test_it_is_charged_now_and_enters_the_kitchen_in_time(house: House) ->
     assert house.told(order_id) == ["order.placed", "payment.captured"]  # the kitchen has not heard of it
     assert house.rows("SELECT saga_step FROM orders") == [("await_schedule",)]
 
-    await eventually(lambda: "order.confirmed" in house.told(order_id), within=10)
+    await eventually(lambda: "order.confirmed" in house.told(order_id), within=40)
     early = datetime.fromisoformat(placed["scheduled_for"]) - datetime.now(UTC)
     assert early <= timedelta(seconds=2.1)
     assert (await guest.look(order_id))["estimated_ready_at"] >= placed["scheduled_for"]
@@ -54,7 +54,7 @@ async def test_it_survives_a_restart_a_wiped_redis_and_two_replicas_enter_it_onc
     await house.kitchen.connections.commands.flushdb()
     first, _ = await house.open(), await house.open()
     guest = Guest.of(first, guest)
-    await eventually(lambda: "order.confirmed" in house.told(order_id), within=15)
+    await eventually(lambda: "order.confirmed" in house.told(order_id), within=40)
     assert house.told(order_id) == ["order.placed", "payment.captured", "order.confirmed"]
     assert house.movements(order_id) == [("captured", 2598)]
     # The stream has it too: Redis is filled again from here.
@@ -68,13 +68,13 @@ async def test_without_redis_it_is_taken_and_entered(house: House, fault_proxy: 
     await guest.http.get("/menu")
     fault_proxy.cut()
     order_id = await guest.placed(scheduled_for=in_seconds(2.5))
-    await eventually(lambda: "order.confirmed" in house.told(order_id), within=15)
+    await eventually(lambda: "order.confirmed" in house.told(order_id), within=40)
 
 
 @pytest.mark.proves("P3")
 async def test_the_deadline_of_the_kitchen_counts_from_when_it_enters(house: House) -> None:
     guest = await house.guest(await house.open(kitchen_deadline_seconds=1))
-    order_id = await guest.placed(scheduled_for=in_seconds(4))
+    order_id = await guest.placed(scheduled_for=in_seconds(7))
     await guest.until(order_id, lambda order: order["payment"]["status"] == "captured")
     order = await guest.until_status(order_id, "cancelled")
     assert order["payment"]["status"] == "refunded"

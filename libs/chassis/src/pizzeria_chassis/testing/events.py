@@ -225,6 +225,6 @@ async def cut_out(upstream: Upstream, *, of: int, lost: list[int]) -> None:
     async def all_there() -> bool:
         return await upstream.connections.commands.xlen(KITCHEN) == of
 
-    await eventually(all_there, within=20)
+    await eventually(all_there, within=40)
     entries: Any = await upstream.connections.commands.xrange(KITCHEN)
     await upstream.connections.commands.xdel(KITCHEN, *(entries[index][0] for index in lost))

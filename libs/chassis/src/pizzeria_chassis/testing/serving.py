@@ -55,7 +55,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
         server = Server(app)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            await eventually(lambda: server.started or task.done(), within=20, what="server started")
+            await eventually(lambda: server.started or task.done(), within=40, what="server started")
             if not server.started:
                 raise RuntimeError("The app did not start; its log says why.")
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

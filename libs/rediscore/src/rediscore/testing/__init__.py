@@ -6,6 +6,7 @@ Load the fixtures with `pytest_plugins = ["rediscore.testing.plugin"]`.
 from rediscore.embedded import EmbeddedServer
 from rediscore.testing.clock import ManualClock, ServerTime
 from rediscore.testing.cluster import ClusterServers
+from rediscore.testing.patience import patient_settings
 from rediscore.testing.proxy import FaultProxy
 from rediscore.testing.scripts import load_scripts
 from rediscore.testing.sentinel import SentinelServers
@@ -23,4 +24,5 @@ __all__ = [
     "ServerUnderTest",
     "eventually",
     "load_scripts",
+    "patient_settings",
 ]

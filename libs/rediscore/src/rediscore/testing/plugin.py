@@ -17,6 +17,7 @@ from rediscore.embedded import EmbeddedServer
 from rediscore.settings import RedisSettings
 from rediscore.testing.cluster import ClusterServers
 from rediscore.testing.groups import note_last_of_group
+from rediscore.testing.patience import patient_settings
 from rediscore.testing.proxy import FaultProxy
 from rediscore.testing.sentinel import SentinelServers
 from rediscore.testing.server import ContainerServer, ServerUnderTest, containers_wanted
@@ -73,7 +74,7 @@ def key_prefix() -> str:
 @pytest_asyncio.fixture
 async def connections(redis_url: str, key_prefix: str) -> AsyncIterator[RedisConnections]:
     """Connections to the session's server. At the end of the test the keys of `key_prefix` are deleted."""
-    made = RedisConnections(RedisSettings.from_url(redis_url))
+    made = RedisConnections(patient_settings(redis_url))
     yield made
     if left := [key async for key in made.scan_keys(f"{key_prefix}*")]:
         await made.execute("UNLINK", *left)
@@ -83,7 +84,7 @@ async def connections(redis_url: str, key_prefix: str) -> AsyncIterator[RedisCon
 @pytest_asyncio.fixture
 async def fault_proxy(redis_url: str) -> AsyncIterator[FaultProxy]:
     """A proxy in front of the session's server."""
-    settings = RedisSettings.from_url(redis_url)
+    settings = patient_settings(redis_url)
     async with FaultProxy(settings.host, settings.port) as proxy:
         yield proxy
 

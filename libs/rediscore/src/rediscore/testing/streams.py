@@ -109,7 +109,7 @@ class StreamKit:
         summary = await self.commands.xpending(stream or self.stream, self.group)
         return int(summary["pending"])
 
-    async def settled(self, stream: str | None = None, within: float = 15.0) -> None:
+    async def settled(self, stream: str | None = None, within: float = 40) -> None:
         """Wait until the group has read everything and nothing is pending."""
 
         async def at_rest() -> bool:

@@ -24,7 +24,7 @@ async def eventually(
 async def eventually(
     condition: Callable[[], T | Awaitable[T]],
     *,
-    within: float = 15.0,
+    within: float = 40,
     every: float = 0.01,
     what: str = "condition",
 ) -> T:

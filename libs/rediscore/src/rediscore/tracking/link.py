@@ -44,6 +44,7 @@ class TrackingLink:
         self._changed = changed
         self._answered = answered
         self._reading: asyncio.Timeout | None = None
+        self._woken = False
         self.confirmed: set[str] = set()
         """Prefixes whose changes this connection hears."""
 
@@ -63,7 +64,8 @@ class TrackingLink:
             await connection.disconnect(nowait=True)
 
     def wake(self) -> None:
-        """There are new prefixes: ask for them now, not after the heartbeat."""
+        """Somebody waits to be told that they are heard: ask now, not after the heartbeat."""
+        self._woken = True
         if self._reading is not None and not self._reading.expired():
             self._reading.reschedule(asyncio.get_running_loop().time())
 
@@ -74,13 +76,14 @@ class TrackingLink:
         excused = False
         while True:
             if asked is None:
+                woken, self._woken = self._woken, False
                 if new := [prefix for prefix in self._wanted if prefix not in self.confirmed]:
                     words = [word for prefix in new for word in ("PREFIX", prefix)]
                     await connection.send_command(
                         "CLIENT", "TRACKING", "ON", "BCAST", *words, check_health=False
                     )
                     asked = new
-                elif now() >= heartbeat:
+                elif woken or now() >= heartbeat:
                     await connection.send_command("PING", check_health=False)
                     asked = []
                 deadline, excused = (heartbeat if asked is None else now() + PATIENCE), False
