@@ -2,18 +2,21 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 from pizzeria_chassis.chassis import Chassis
 from pizzeria_chassis.history import outbox_state
+from pizzeria_chassis.tables import dead_letter
 from pizzeria_chassis.testing import TOKENS, serving
 from pizzeria_chassis.testing.events import Upstream
 from pizzeria_contracts.events import TicketStarted
 from pizzeria_contracts.streams import KITCHEN
 from rediscore.settings import RedisSettings
+from sqlalchemy import insert
 
 from libs.chassis.tests.ops_shop import BROKEN, make_shop
 
@@ -127,6 +130,30 @@ async def test_all_are_redriven_at_a_pace_and_one_is_dropped_with_a_reason(
     await log.get_by_text("2 letters, 50 per second").wait_for()
     await log.get_by_text("the order is over").wait_for()
     await desk.tab.locator("#lag").get_by_text("2 dead").wait_for()  # they died again
+
+
+@pytest.mark.proves("P16")
+async def test_many_letters_are_turned_over_page_by_page(desk: Desk) -> None:
+    died: dict[str, Any] = {"reason": "rejected", "error": "", "attempts": 1, "died_at": datetime.now(UTC)}
+    died |= {"stream": KITCHEN, "state": "waiting"}
+    rows = [{"key": f"e-{number}", "subject": f"o-{number}", **died} for number in range(130)]
+    database = desk.chassis.database
+    async with database.connect(database.engines.writer) as connection, connection.begin():
+        await connection.execute(insert(dead_letter), rows)
+    await desk.enter()
+    letters = desk.tab.locator("#letters")
+    await letters.get_by_text("o-99", exact=True).wait_for()
+    assert await letters.get_by_role("button", name="Earlier").count() == 0
+    await desk.click("Later", "#letters")
+    await letters.get_by_text("o-129", exact=True).wait_for()
+    assert await letters.get_by_role("row").count() == 1 + 30
+    assert await letters.get_by_role("button", name="Later").count() == 0
+    await desk.click("Earlier", "#letters")
+    await letters.get_by_text("o-0", exact=True).wait_for()
+    await desk.click("Later", "#letters")
+    await letters.get_by_text("o-129", exact=True).wait_for()
+    await desk.tab.get_by_label("Reason", exact=True).select_option("rejected")
+    await letters.get_by_text("o-0", exact=True).wait_for()  # another choice begins at its beginning
 
 
 @pytest.mark.proves("P16", "R11")

@@ -74,7 +74,7 @@ async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
     fault_proxy.resume()
     fault_proxy.restore()
     while "kitchen.order_ready" not in await kitchens.told(order_id):
-        ticket = await hands.claim("oven-3", wait=10)
+        ticket = await hands.claim("oven-3", wait=1)
         if ticket.status_code == 200:
             await hands.complete(ticket.json())
         await asyncio.sleep(0.05)

@@ -17,18 +17,22 @@ export function deadLetters(streams, changed) {
   const list = h("div", { id: "letters" });
   const one = h("div", { id: "letter" });
   const progress = h("div", { id: "redriving", role: "status" });
-  const stream = choice("Stream", [["", "all"], ...streams.map((name) => [name, name])], look);
-  const state = choice("State", [["waiting", "waiting"], ["redriving", "redriving"], ["redriven", "redriven"], ["dropped", "dropped"], ["", "all"]], look);
-  const reason = choice("Reason", [["", "all"], ...REASONS.map((name) => [name, name])], look);
+  const stream = choice("Stream", [["", "all"], ...streams.map((name) => [name, name])], first);
+  const state = choice("State", [["waiting", "waiting"], ["redriving", "redriving"], ["redriven", "redriven"], ["dropped", "dropped"], ["", "all"]], first);
+  const reason = choice("Reason", [["", "all"], ...REASONS.map((name) => [name, name])], first);
   const pace = h("input", { type: "number", value: "50", min: "0.1", max: "1000", step: "any", required: true });
+  let starts = [0]; // of the pages up to the one that is shown: the last letter before each
   let opened = null;
   let watch = null;
 
   const query = (filters) => new URLSearchParams(Object.entries(filters).filter(([, value]) => value));
   const find = (filters) => api(`/ops/dead-letters?${query(filters)}`);
 
+  const turn = (pages) => { starts = pages; return act(look); };
+  function first() { return turn([0]); }
+
   async function look() {
-    const { items, next } = await find({ stream: stream.select.value, state: state.select.value, reason: reason.select.value });
+    const { items, next } = await find({ stream: stream.select.value, state: state.select.value, reason: reason.select.value, after: starts.at(-1) });
     show(list, table([
       { title: "#", number: true, cell: (letter) => letter.id },
       { title: "Stream", cell: (letter) => letter.stream },
@@ -38,7 +42,9 @@ export function deadLetters(streams, changed) {
       { title: "State", cell: (letter) => [badge(letter.state, KINDS[letter.state]), " ", letter.edited ? badge("edited", "info") : null] },
       { title: "Died", cell: (letter) => ago(letter.died_at) },
       { title: "", cell: (letter) => h("button", { onclick: () => act(() => open(letter.id)) }, "Look") },
-    ], items, "No dead letters here."), next ? h("p", { class: "dim small" }, `The first ${items.length}; decide upon these, or choose a filter.`) : null);
+    ], items, "No dead letters here."), h("div", { class: "row" },
+      starts.length > 1 ? h("button", { onclick: () => turn(starts.slice(0, -1)) }, "Earlier") : null,
+      next ? h("button", { onclick: () => turn([...starts, next]) }, "Later") : null));
     await refresh();
   }
 
