@@ -18,7 +18,7 @@ class Server(uvicorn.Server):
     """It ends when asked to. Of uvicorn a test would wait for the next tenth of a second, at each server."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, lifespan="on", log_config=None))
+        super().__init__(uvicorn.Config(app, lifespan="on", log_config=None, timeout_keep_alive=60))
         self._app = app
         self._asked = asyncio.Event()
 
