@@ -11,12 +11,31 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
+import structlog
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 # Only the top conftest may load a plugin; it brings Redis fixtures to every package's tests.
 pytest_plugins = ["rediscore.testing.plugin"]
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> None:
+    """Each test starts with structlog as it comes, but for tracebacks: one with the local variables of every
+    frame takes half a second of the event loop."""
+    structlog.reset_defaults()
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patient_databases() -> Iterator[None]:
+    """A machine that runs many tests at once stands still for longer than a request may wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pizzeria_chassis.database.POOL_SECONDS", 30)
+        patch.setattr("pizzeria_chassis.engines.CONNECT_SECONDS", 20)
+        yield
 
 
 class NoSkips:

@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-import structlog
 from pizzeria_chassis.database import Database
 from pizzeria_chassis.testing import TOKENS, create_chassis_tables_now
 from pizzeria_chassis.testing.events import Replica, Upstream, prepare
@@ -113,10 +112,3 @@ async def replica(
 @pytest.fixture
 def tokens() -> dict[str, SecretStr]:
     return {f"{role}_token": SecretStr(token) for role, token in TOKENS.items()}
-
-
-@pytest.fixture(autouse=True)
-def _quiet_logs() -> Iterator[None]:
-    """Each test starts with structlog as it comes, whatever an earlier one configured."""
-    yield
-    structlog.reset_defaults()

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,18 +13,12 @@ from typing import Any
 import httpx
 import pytest
 from pizzeria_chassis.testing import TOKENS
+from rediscore.embedded import free_port
 from rediscore.settings import RedisSettings
 from rediscore.testing import eventually
 from rediscore.testing.nursery import Forked, Nursery
 
 HERE = Path(__file__).parent
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -63,7 +63,7 @@ async def ready(port: int) -> None:
         except httpx.TransportError:
             return False
 
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
         await eventually(is_so, within=30, every=0.05, what="analytics is ready")
 
 

@@ -86,7 +86,7 @@ async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
 async def test_after_a_wipe_the_queue_is_rebuilt_and_tokens_go_on_growing(
     disposable_server: ServerUnderTest, make_kitchens: Make
 ) -> None:
-    kitchens: Kitchens = await make_kitchens(redis_url=disposable_server.url, settings={"lease_seconds": 5})
+    kitchens: Kitchens = await make_kitchens(redis_url=disposable_server.url, settings={"lease_seconds": 8})
     hands = Hands(await kitchens.open())
     order_id = await kitchens.order(item(quantity=4))
     held, dead = await hands.take("oven-1"), await hands.take("oven-2")

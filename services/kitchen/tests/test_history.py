@@ -65,7 +65,7 @@ def test_each_change_of_a_ticket_has_its_lines() -> None:
 
 @pytest.mark.proves("P6")
 async def test_claims_leases_and_attempts_are_written_down(make_kitchens: Make, database_url: str) -> None:
-    kitchens = await make_kitchens(database_url=database_url, settings={"lease_seconds": 1})
+    kitchens = await make_kitchens(database_url=database_url, settings={"lease_seconds": 3})
     hands = Hands(await kitchens.open())
     order_id = await kitchens.order(item())
     dead = await hands.take("oven-1")

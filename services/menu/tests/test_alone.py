@@ -34,7 +34,7 @@ async def test_it_runs_by_its_readme_and_ends_with_0(tmp_path: Path, own_redis: 
         stdout=subprocess.DEVNULL,
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
 
             async def ready() -> bool:
                 try:

@@ -1,8 +1,10 @@
 """A real Redis or Valkey server as a child process: for demos and tests, no container, no root."""
 
+import contextlib
 import importlib.util
 import os
 import platform
+import random
 import re
 import secrets
 import shutil
@@ -280,7 +282,12 @@ class EmbeddedServer:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody holds at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody holds at this moment.
+
+    Below those that systems give to outgoing connections: what ends may begin on its port again.
+    """
+    for port in random.sample(range(15_000, 32_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("There is no free port between 15000 and 32000.")

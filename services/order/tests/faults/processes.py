@@ -3,25 +3,18 @@
 import asyncio
 import os
 import signal
-import socket
 from pathlib import Path
 
 import httpx
 from pizzeria_chassis.testing import TOKENS
 from pizzeria_chassis.tls import trusted
+from rediscore.embedded import free_port
 from rediscore.testing import eventually
 from rediscore.testing.nursery import Forked, Nursery
 
 from services.order.tests.harness import House
 
 DYING_SERVICE = "-m services.order.tests.faults.dying_service"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Replica:

@@ -109,4 +109,4 @@ async def _accepted(kitchen: httpx.AsyncClient, order_id: str) -> None:
     async def there() -> bool:
         return "kitchen.ticket_accepted" in await _told(kitchen, order_id)
 
-    await eventually(there, within=40, every=0.02, what=f"{order_id} accepted")
+    await eventually(there, within=40, every=0.1, what=f"{order_id} accepted")

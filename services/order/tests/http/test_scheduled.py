@@ -67,7 +67,7 @@ async def test_without_redis_it_is_taken_and_entered(house: House, fault_proxy: 
     guest = await house.guest(await house.open())
     await guest.http.get("/menu")
     fault_proxy.cut()
-    order_id = await guest.placed(scheduled_for=in_seconds(2.5))
+    order_id = await guest.placed(scheduled_for=in_seconds(6))
     await eventually(lambda: "order.confirmed" in house.told(order_id), within=40)
 
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 __all__ = ["Server", "serving"]
 
-GRACE = 5.0
+GRACE = 30.0
 
 
 class Server(uvicorn.Server):
