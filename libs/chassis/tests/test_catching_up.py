@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+import structlog
 from pizzeria_chassis.catchup import CatchUp
 from pizzeria_chassis.testing.events import (
     STARTED,
@@ -103,6 +104,7 @@ async def test_the_upstream_away_delays_catching_up_and_loses_nothing(
     replica: MakeReplica, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pizzeria_chassis.consumer.FEED_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("pizzeria_chassis.catchup.COMPARE_SECONDS", 0.3)
     consumer = await replica()
     handle_all(consumer)
     await tell_orders(upstream, 10)
@@ -110,8 +112,10 @@ async def test_the_upstream_away_delays_catching_up_and_loses_nothing(
     await cut_out(upstream, of=11, lost=list(range(10)))
     await upstream.relay.stop()
     upstream.away = True
-    await consumer.start()
-    await eventually(lambda: upstream.refused > 6, within=30, what="asked more often than three attempts")
+    with structlog.testing.capture_logs() as logs:
+        await consumer.start()
+        await eventually(lambda: upstream.refused > 6, within=40, what="asked more often than three attempts")
+    assert [line["event"] for line in logs].count("feed_away") == 1, "once, not with each attempt"
     upstream.away = False
     await at_head(consumer, upstream)
     effects = await consumer.effects()

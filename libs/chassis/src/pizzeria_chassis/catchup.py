@@ -78,6 +78,8 @@ class CatchUp:
                 await self._take()
             elif self._monotonic() >= self._compare_at:
                 await self._compare()
+            else:
+                return
         except FeedUnavailable as error:
             if not self._feed_away:
                 _log.warning("feed_away", stream=self._stream, error=str(error))
