@@ -171,7 +171,7 @@ async def test_a_lost_session_is_not_replaced_by_one_without_the_lock(
         await lead.release()
 
 
-_SLEEP = "BEGIN PERFORM pg_sleep(random() * 0.08); RETURN NULL; END"
+_SLEEP = "BEGIN PERFORM pg_sleep(random() * 0.2); RETURN NULL; END"
 _LINGER = (
     f"CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS '{_SLEEP}'",
     """CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON outbox DEFERRABLE INITIALLY DEFERRED

@@ -203,7 +203,10 @@ class Analytics:
         """Wait until that many events are in the archive and counted."""
 
         async def is_so() -> bool:
-            state = await self.get("/projections")
+            answer = await self.manager.get("/projections")
+            if answer.status_code == 503:  # a busy machine; told to ask again
+                return False
+            state = answer.json()
             return bool(state["archive_head"] == state["checkpoint"] and state["archive_head"] >= events)
 
         await eventually(is_so, within=40, what=f"{events} events are archived and counted")

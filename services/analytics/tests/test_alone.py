@@ -42,7 +42,7 @@ async def test_it_runs_by_its_readme_and_ends_with_0(tmp_path: Path, own_redis: 
                 except httpx.TransportError:
                     return False
 
-            await eventually(ready, within=30, every=0.05, what="the service is ready")
+            await eventually(ready, within=60, every=0.05, what="the service is ready")
             assert (await client.get("/popular")).json() == {"items": [], "next": None}
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 20) == 0

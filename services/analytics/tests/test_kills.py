@@ -64,7 +64,7 @@ async def ready(port: int) -> None:
             return False
 
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-        await eventually(is_so, within=30, every=0.05, what="analytics is ready")
+        await eventually(is_so, within=60, every=0.05, what="analytics is ready")
 
 
 @pytest.mark.proves("I6", "I9")
@@ -88,7 +88,7 @@ async def test_a_service_killed_at_random_archives_and_counts_everything_once(
         await ready(port)  # else it may not yet know how to stop in good order
         await eventually(
             lambda: books.all_counted(len(told)),
-            within=30,
+            within=80,
             every=0.1,
             what=f"{len(told)} events are counted",
         )

@@ -44,7 +44,7 @@ async def test_a_cancellation_is_refused_once_a_pizza_is_started_and_cooking_goe
 async def test_claim_and_cancellation_at_the_same_moment_are_decided_once(
     make_kitchens: Make, database_url: str
 ) -> None:
-    kitchens: Kitchens = await make_kitchens(database_url=database_url)
+    kitchens: Kitchens = await make_kitchens(database_url=database_url, settings={"lease_seconds": 60})
     replicas = [Hands(await kitchens.open()), Hands(await kitchens.open())]
     orders = 40
     done = asyncio.Event()

@@ -135,7 +135,7 @@ class Guest:
             answer = await self.order()
             return [answer] if answer.status_code != 201 else []
 
-        return (await eventually(try_again, every=0.05))[0]
+        return (await eventually(try_again, every=0.2))[0]
 
     async def look(self, order_id: str) -> dict[str, Any]:
         answer = await self.get(f"/orders/{order_id}")
@@ -186,7 +186,7 @@ class House:
             "menu_url": self.menu_url,
             "kitchen_url": self.kitchen_url,
             "menu_fresh_seconds": 0.05,
-            "payment_timeout_seconds": 0.5,
+            "payment_timeout_seconds": 1,
             "payment_retry_seconds": 0.05,
             "saga_poll_seconds": 0.1,
             "grace_seconds": 4,

@@ -154,7 +154,7 @@ async def test_at_rest_no_stored_value_is_old(
             await store.read(through, key)
         await through.execute("PING", idempotent=True)
 
-        assert reads > 1000
+        assert reads > 100
         assert store.told.count("interrupted") >= 2
         assert store.values, "nothing was stored, so nothing is proven"
         for key, value in store.values.items():

@@ -91,9 +91,7 @@ async def test_cancelled_at_any_await_nothing_leaks_and_no_reply_goes_astray(
     """3600 commands, each in a task that is cancelled after a random number of turns of the event loop,
     while connections are broken now and then. Whoever gets an answer gets his own."""
     dice = random.Random(7)
-    made = RedisConnections(
-        RedisSettings.from_url(fault_proxy.url(redis_url), pool_size=4, client_name=key_prefix)
-    )
+    made = RedisConnections(patient_settings(fault_proxy.url(redis_url), pool_size=4, client_name=key_prefix))
     pool = pool_of(made)
     answered = cancelled = 0
 

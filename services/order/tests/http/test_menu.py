@@ -53,7 +53,7 @@ async def test_the_last_good_copy_survives_a_restart(house: House, guest: Guest)
 
 @pytest.mark.proves("P3")
 async def test_a_copy_that_is_too_old_serves_nobody(house: House) -> None:
-    guest = await house.guest(await house.open(menu_max_age_seconds=0.4))
+    guest = await house.guest(await house.open(menu_max_age_seconds=2))
     assert (await guest.order()).status_code == 201
     house.menu.away = True
     answer = await guest.until_refused()
