@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import os
 import platform
-import random
 import re
 import secrets
 import shutil
@@ -286,7 +285,7 @@ def free_port() -> int:
 
     Below those that systems give to outgoing connections: what ends may begin on its port again.
     """
-    for port in random.sample(range(15_000, 32_000), 100):
+    for port in secrets.SystemRandom().sample(range(15_000, 32_000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
