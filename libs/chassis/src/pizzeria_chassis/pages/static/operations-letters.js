@@ -32,7 +32,9 @@ export function deadLetters(streams, changed) {
   function first() { return turn([0]); }
 
   async function look() {
-    const { items, next } = await find({ stream: stream.select.value, state: state.select.value, reason: reason.select.value, after: starts.at(-1) });
+    const asked = starts;
+    const { items, next } = await find({ stream: stream.select.value, state: state.select.value, reason: reason.select.value, after: asked.at(-1) });
+    if (asked !== starts) return; // another page was asked for meanwhile
     show(list, table([
       { title: "#", number: true, cell: (letter) => letter.id },
       { title: "Stream", cell: (letter) => letter.stream },
