@@ -108,7 +108,7 @@ async def tab(browser: "Browser") -> "AsyncIterator[Page]":
     """A tab with its own storage. A script error, or what the security policy stops, fails the test."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     tab = await context.new_page()
-    tab.set_default_timeout(15_000)
+    tab.set_default_timeout(60_000)
     errors: list[str] = []
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on(

@@ -27,6 +27,7 @@ from pizzeria_chassis.ids import new_id
 from pizzeria_chassis.migrations import migrate
 from pizzeria_chassis.outbox import Relay
 from pizzeria_chassis.testing import TOKENS, caller, create_chassis_tables_now, running, serving
+from pizzeria_chassis.testing.relays import all_sent
 from pizzeria_chassis.transaction import Transaction
 from pizzeria_contracts.events import OrderConfirmed, OrderPlaced, Payload, PaymentCaptured
 from pizzeria_contracts.streams import KITCHEN, MENU, ORDERS
@@ -89,7 +90,8 @@ class Upstream:
         return await self._database.transact(work)
 
     async def told(self) -> list[RawEvent]:
-        """All that ever happened there."""
+        """All that ever happened there, once it has its places."""
+        await eventually(lambda: all_sent(self._database), what="all is relayed")
         async with self._database.read() as connection:
             return [stamped(row)[1] for row in await history(connection, after=0, limit=100_000)]
 

@@ -86,10 +86,10 @@ async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
 async def test_after_a_wipe_the_queue_is_rebuilt_and_tokens_go_on_growing(
     disposable_server: ServerUnderTest, make_kitchens: Make
 ) -> None:
-    kitchens: Kitchens = await make_kitchens(redis_url=disposable_server.url, settings={"lease_seconds": 8})
+    kitchens: Kitchens = await make_kitchens(redis_url=disposable_server.url, settings={"lease_seconds": 12})
     hands = Hands(await kitchens.open())
     order_id = await kitchens.order(item(quantity=4))
-    held, dead = await hands.take("oven-1"), await hands.take("oven-2")
+    dead, held = await hands.take("oven-2"), await hands.take("oven-1")
     assert (await queue_of(kitchens).stats()).ready == 2
 
     await asyncio.to_thread(disposable_server.wipe)
@@ -167,7 +167,7 @@ async def test_killed_between_commit_and_queue_the_tickets_are_found_by_the_swee
 
 @pytest.mark.proves("P8")
 async def test_a_kitchen_killed_in_mid_cooking_loses_nothing(make_kitchens: Make) -> None:
-    kitchens: Kitchens = await make_kitchens(settings={"lease_seconds": 2})
+    kitchens: Kitchens = await make_kitchens(settings={"lease_seconds": 6})
     port = free_port()
     process = await _start(kitchens, port)
     survivor = Hands(await kitchens.open())

@@ -177,18 +177,19 @@ async def test_tags_are_made_from_the_arguments(cache: Cache[Any]) -> None:
 
 @pytest.mark.proves("R4", "C2")
 async def test_a_computation_that_began_before_the_invalidation_is_not_kept(cache: Cache[Any]) -> None:
-    source, go = ["old"], asyncio.Event()
+    source, go, begun = ["old"], asyncio.Event(), asyncio.Event()
 
     @cached(cache)
     async def load() -> str:
         value = source[0]
+        begun.set()
         await go.wait()
         return value
 
     for invalidate in (load.invalidate, load.invalidate_all):
-        source[0], go = "old", asyncio.Event()
+        source[0], go, begun = "old", asyncio.Event(), asyncio.Event()
         early = asyncio.create_task(load())
-        await asyncio.sleep(0.1)
+        await begun.wait()
         source[0] = "new"
         await invalidate()
         go.set()

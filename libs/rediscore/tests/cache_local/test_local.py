@@ -264,4 +264,4 @@ def test_whoever_has_heard_everything_has_no_old_value_in_whatever_order_things_
                 served += world.check()
             except AssertionError as error:
                 raise AssertionError(" ".join(done)) from error
-    assert served > 1000
+    assert served > 100

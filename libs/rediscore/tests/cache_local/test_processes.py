@@ -52,9 +52,9 @@ async def test_at_rest_no_value_in_memory_differs_from_redis(
         stored = {key: (await other.execute("GET", f"{base}:e:{key}")).decode() for key in kept}
         stale = [key for key, value in kept.items() if value is not MISSING and value != stored[key]]
         assert not stale, f"{len(stale)} of {len(kept)} after {reads} reads against {written} writes"
-        assert reads > 2000
-        assert hits > 100
-        assert written > 500
+        assert reads > 200
+        assert hits > 20
+        assert written > 50
         assert all([await read(connections, local, base, key) == stored[key] for key in kept])
     finally:
         await connections.aclose()

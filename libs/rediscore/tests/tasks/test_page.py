@@ -79,7 +79,7 @@ async def test_enter_watch_retry_and_cancel(
     await mail.apply_async(["mario@example.org"], task_id="mail-1")
     await mail.apply_async(["luigi@example.org"], task_id="mail-2", countdown=timedelta(hours=1))
     start(name="ada")
-    await expect(tile(page, "dead")).to_have_text("1", timeout=15_000)
+    await expect(tile(page, "dead")).to_have_text("1", timeout=60_000)
     await tile(page, "dead").click()
     row = page.locator("tr.row")
     await expect(row).to_contain_text("ValueError: <img src=x onerror=alert(1)> is no address")
@@ -109,7 +109,7 @@ async def test_enter_watch_retry_and_cancel(
 
     await tile(page, "ended").click()
     await page.locator("#filter").fill("")
-    await expect(page.locator(".succeeded")).to_have_count(1, timeout=15_000)
+    await expect(page.locator(".succeeded")).to_have_count(1, timeout=60_000)
     await tile(page, "workers").click()
     await expect(row).to_contain_text("ada")
 

@@ -129,8 +129,8 @@ async def test_cancelled_at_any_await_nothing_leaks_and_no_reply_goes_astray(
             if batch % 20 == 9:
                 fault_proxy.reset()
 
-        assert answered > 200
-        assert cancelled > 200
+        assert answered > 50
+        assert cancelled > 50
         assert pool.in_use == 0
         texts = [str(number).encode() for number in range(200)]
         assert await asyncio.gather(*(made.execute("ECHO", text) for text in texts)) == texts
