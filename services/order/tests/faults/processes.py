@@ -74,7 +74,7 @@ class Replica:
 
     async def _ended(self) -> int:
         assert self._process is not None
-        code = await asyncio.wait_for(self._process.wait(), 20)
+        code = await asyncio.wait_for(self._process.wait(), 60)
         self._process = None
         return code
 

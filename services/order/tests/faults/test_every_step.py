@@ -100,7 +100,7 @@ async def test_killed_there_the_order_is_paid_once_and_ends_once(
     walking = asyncio.create_task(walk.to_the_point())
     await service.killed()
     await service.start()
-    await asyncio.wait_for(walking, 60)
+    await asyncio.wait_for(walking, 100)
     order = await walk.to_the_end()
 
     assert order["status"] in TERMINAL  # I1
@@ -179,7 +179,7 @@ class Walk:
     def _fields(self) -> dict[str, Any]:
         if self.step is not Step.AWAIT_SCHEDULE:
             return {}
-        seconds = 3600 if self.answer is Answer.REGRETTED else 2.5
+        seconds = 3600 if self.answer is Answer.REGRETTED else 6
         return {"scheduled_for": (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()}
 
     async def _reach(self, step: Step) -> None:
