@@ -86,21 +86,28 @@ async def test_without_redis_nothing_is_claimed_and_what_is_cooking_is_finished(
 async def test_after_a_wipe_the_queue_is_rebuilt_and_tokens_go_on_growing(
     disposable_server: ServerUnderTest, make_kitchens: Make
 ) -> None:
-    kitchens: Kitchens = await make_kitchens(redis_url=disposable_server.url, settings={"lease_seconds": 12})
+    kitchens: Kitchens = await make_kitchens(redis_url=disposable_server.url, settings={"lease_seconds": 8})
     hands = Hands(await kitchens.open())
     order_id = await kitchens.order(item(quantity=4))
     dead, held = await hands.take("oven-2"), await hands.take("oven-1")
     assert (await queue_of(kitchens).stats()).ready == 2
 
     await asyncio.to_thread(disposable_server.wipe)
-    assert (await hands.extend(held)).status_code == 200
+
+    async def hold() -> None:
+        while True:
+            assert (await hands.extend(held)).status_code == 200
+            await asyncio.sleep(1)
+
+    holding = asyncio.create_task(hold())
     seen = [dead]
     for _ in range(3):
-        ticket = await hands.take("oven-3", wait=10)
+        ticket = await hands.take("oven-3", wait=30)
         assert ticket["fencing_token"] > max(t["fencing_token"] for t in [held, *seen])
         assert (await hands.complete(ticket)).status_code == 200
-        await hands.extend(held)
         seen.append(ticket)
+    assert not holding.done()
+    holding.cancel()
     assert [t["ticket_id"] for t in seen[1:]].count(dead["ticket_id"]) == 1
     assert (await hands.complete(dead)).status_code == 409
     assert (await hands.complete(held)).status_code == 200
