@@ -181,8 +181,9 @@ async def test_what_fails_again_waits_again_and_what_is_dropped_never_comes_back
 
 @pytest.mark.proves("I9", "P16")
 async def test_all_are_redriven_in_their_order_at_the_rate_that_was_asked(
-    replica: MakeReplica, upstream: Upstream
+    replica: MakeReplica, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pizzeria_chassis.redrives.LOOK_SECONDS", 3600)  # not before they are looked at here
     consumer = await replica()
     patient = Patient(consumer, *(f"o-{number}" for number in range(3)))
     await consumer.start()
@@ -205,6 +206,7 @@ async def test_all_are_redriven_in_their_order_at_the_rate_that_was_asked(
     redriving = await desk.letters(stream=None, state="redriving", after=0, limit=100)
     waits = [letter.due_at for letter in redriving if letter.due_at is not None]
     assert (waits[-1] - waits[0]).total_seconds() == pytest.approx(0.08)
+    monkeypatch.setattr("pizzeria_chassis.redrives.LOOK_SECONDS", 0.05)
     consumer.consumer.redrive_soon()
 
     async def all_alive() -> bool:

@@ -216,7 +216,7 @@ async def test_idempotent_load_does_not_notice(disposable_server: ServerUnderTes
 
 @pytest.mark.proves("R1", "T4")
 async def test_a_thousand_callers_at_once_find_a_connection(redis_url: str, key_prefix: str) -> None:
-    made = RedisConnections(RedisSettings.from_url(redis_url, pool_size=8, pool_timeout=20))
+    made = RedisConnections(patient_settings(redis_url, pool_size=8))
     try:
         answers = await asyncio.gather(*(made.execute("INCR", key_prefix) for _ in range(1000)))
 
@@ -229,7 +229,7 @@ async def test_a_thousand_callers_at_once_find_a_connection(redis_url: str, key_
 
 @pytest.mark.proves("R1")
 async def test_those_who_wait_are_served_in_the_order_in_which_they_came(redis_url: str) -> None:
-    made = RedisConnections(RedisSettings.from_url(redis_url, pool_size=1, pool_timeout=20))
+    made = RedisConnections(patient_settings(redis_url, pool_size=1))
     order: list[int] = []
 
     async def caller(number: int) -> None:
