@@ -97,7 +97,7 @@ async def replica(
     """Make replicas of the consuming service, which share a database; stopped at the end."""
     made: list[Replica] = []
 
-    async def make(*, partitions: int = 1, lease: float = 20.0) -> Replica:
+    async def make(*, partitions: int = 1, lease: float = 120.0) -> Replica:
         database = open_database(database_url, source="/pizzeria/order")
         if not made:
             await prepare(database)

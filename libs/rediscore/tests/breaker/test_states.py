@@ -344,3 +344,8 @@ async def test_listeners_and_metrics(clock: ManualClock) -> None:
 def test_options_that_contradict_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\.$"):
         CircuitBreaker("psp", **options)
+
+
+@pytest.mark.parametrize(("left", "told"), [(0, "later"), (0.01, "in 0.1 s"), (2.5, "in 2.5 s")])
+def test_a_refusal_says_when_to_ask_again(left: float, told: str) -> None:
+    assert str(CircuitOpen("psp", left)) == f"Circuit psp is open; ask again {told} or use a fallback."

@@ -54,7 +54,7 @@ async def test_writes_deletes_and_expiries_are_heard_of_watched_prefixes_only(
     key_prefix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rediscore.tracking.link.INTERVAL", 30)
+    monkeypatch.setattr("rediscore.tracking.link.INTERVAL", 300)
     first, second = Diary(), Diary()
     connections.invalidations.watch(f"{key_prefix}:a:", first)
     await eventually(lambda: first.live)

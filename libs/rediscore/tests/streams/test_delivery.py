@@ -161,7 +161,7 @@ async def test_stop_lets_running_handlers_end_and_leaves_the_rest_to_the_next(
         ended.append(event.id)
 
     await kit.publish(*(kit.event(f"e{n}") for n in range(5)))
-    streams = kit.streams(lease_ttl=30)
+    streams = kit.streams(lease_ttl=120)
     streams.subscriber(kit.stream).on_any(handler)
     await streams.start()
     await started.wait()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.proves("R18")
 
 
 async def replica(
-    kit: StreamKit, name: str, handler: Any, *, partitions: int = 4, lease_ttl: float = 30.0
+    kit: StreamKit, name: str, handler: Any, *, partitions: int = 4, lease_ttl: float = 120.0
 ) -> ReliableStreams:
     streams = kit.streams(consumer=name, lease_ttl=lease_ttl)
     streams.subscriber(kit.stream, partitions=partitions).on_any(handler)

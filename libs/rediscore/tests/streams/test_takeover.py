@@ -17,7 +17,7 @@ pytestmark = pytest.mark.proves("R18")
 
 
 async def test_one_reads_and_the_other_stands_by(kit: StreamKit, recorder: Recorder) -> None:
-    first, second = [kit.streams(consumer=name, lease_ttl=30) for name in ("first", "second")]
+    first, second = [kit.streams(consumer=name, lease_ttl=120) for name in ("first", "second")]
     for streams in (first, second):
         streams.subscriber(kit.stream).on_any(recorder)
         await streams.start()

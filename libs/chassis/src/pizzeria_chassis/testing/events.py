@@ -122,7 +122,7 @@ class Replica:
         *,
         partitions: int = 1,
         metrics: EventMetrics | None = None,
-        lease: float = 20.0,
+        lease: float = 120.0,
     ) -> None:
         self.database = database
         self.connections = RedisConnections(settings)

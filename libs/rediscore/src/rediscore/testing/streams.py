@@ -85,10 +85,10 @@ class StreamKit:
     def streams(self, **options: Any) -> ReliableStreams:
         """Streams of this group; stopped at the end of the test.
 
-        Nothing is taken from a reader that is only slow: a test about a reader that died says when its
-        work is free.
+        Leases are longer than any wait: nothing is taken from a reader that is only slow, and one that stops
+        must give back what it holds. A test about one that died says when its work is free.
         """
-        defaults: dict[str, Any] = {"lease_ttl": 20.0, "min_idle": 20.0}
+        defaults: dict[str, Any] = {"lease_ttl": 120.0, "min_idle": 120.0}
         made = ReliableStreams(self.connections, group=self.group, keys=self.keys, **(defaults | options))
         self.running.append(made)
         return made
